@@ -1,0 +1,76 @@
+// Package connector presents any directory.Source to ConductorOne: two
+// resource types, user and group, and one entitlement, member.
+package connector
+
+import (
+	"context"
+	"fmt"
+
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/annotations"
+	"github.com/conductorone/baton-sdk/pkg/connectorbuilder"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+)
+
+// Info is what C1 shows of a connector.
+type Info struct {
+	// Name is the binary's name, such as baton-guru; it opens every error.
+	Name string
+	// DisplayName is the vendor's name.
+	DisplayName string
+	// Description is one sentence.
+	Description string
+}
+
+// Connector implements connectorbuilder.ConnectorBuilderV2.
+type Connector struct {
+	info   Info
+	source directory.Source
+	tally  *Tally
+}
+
+var _ connectorbuilder.ConnectorBuilderV2 = (*Connector)(nil)
+
+// New makes a connector for a source. The source may be nil for a connector
+// that only tells its capabilities. The tally may be nil.
+func New(info Info, source directory.Source, tally *Tally) *Connector {
+	if tally == nil {
+		tally = &Tally{}
+	}
+	return &Connector{info: info, source: source, tally: tally}
+}
+
+// Metadata describes the connector.
+func (c *Connector) Metadata(context.Context) (*v2.ConnectorMetadata, error) {
+	return v2.ConnectorMetadata_builder{
+		DisplayName: c.info.DisplayName,
+		Description: c.info.Description,
+	}.Build(), nil
+}
+
+// Validate proves that the credentials can read what a sync will read.
+func (c *Connector) Validate(ctx context.Context) (annotations.Annotations, error) {
+	if c.source == nil {
+		return nil, fmt.Errorf("%s: not configured", c.info.Name)
+	}
+	if err := c.source.Check(ctx); err != nil {
+		return nil, c.failed("check the credentials", err)
+	}
+	return nil, nil
+}
+
+// ResourceSyncers returns the user and the group syncer.
+func (c *Connector) ResourceSyncers(context.Context) []connectorbuilder.ResourceSyncerV2 {
+	groups := &groupSyncer{c}
+	if many, ok := c.source.(directory.Memberships); ok {
+		return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, &typeScopedGroupSyncer{groupSyncer: groups, many: many}}
+	}
+	return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, groups}
+}
+
+// failed opens an error with the connector's name, once, and says what it was
+// doing. The gRPC code within stays readable.
+func (c *Connector) failed(doing string, err error) error {
+	return fmt.Errorf("%s: %s: %w", c.info.Name, doing, err)
+}

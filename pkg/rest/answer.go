@@ -1,0 +1,95 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Answer is what a 2xx brought. Its body is complete.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+
+	place  string
+	redact *redactor
+}
+
+// First is the first byte of the body that is not white space, 0 for none:
+// '{' for a JSON object, '[' for a list, '<' for markup.
+func (a *Answer) First() byte {
+	trimmed := bytes.TrimLeft(a.Body, " \t\r\n")
+	if len(trimmed) == 0 {
+		return 0
+	}
+	return trimmed[0]
+}
+
+// JSON decodes the body into a value. What is not JSON, or not of the value's
+// shape, is FailedPrecondition; a body that ends in the middle is
+// Unavailable, because a second try may bring it whole.
+func (a *Answer) JSON(into any) error {
+	err := json.Unmarshal(a.Body, into)
+	if err == nil {
+		return nil
+	}
+	var syntax *json.SyntaxError
+	var shape *json.UnmarshalTypeError
+	switch {
+	case a.First() == 0:
+		return a.Fault("an empty answer", "")
+	case errors.As(err, &syntax):
+		if a.First() == '{' || a.First() == '[' {
+			if syntax.Offset >= int64(len(a.Body)) {
+				e := a.fault(codes.Unavailable, fmt.Sprintf("the answer ends in the middle, after %d bytes", len(a.Body)))
+				e.Advice = Advice{"the vendor or a proxy cut it off", "the sync asks again"}
+				return e
+			}
+			return a.Fault(fmt.Sprintf("the answer is not valid JSON at byte %d", syntax.Offset), "")
+		}
+		return a.Fault("the answer is not JSON", "")
+	case errors.As(err, &shape):
+		return a.Fault(fmt.Sprintf("the answer has an unexpected shape (%s is a JSON %s)", fieldName(shape.Field), shape.Value), "")
+	default:
+		return a.Fault("the answer cannot be understood ("+a.redact.line(err.Error())+")", "")
+	}
+}
+
+func fieldName(field string) string {
+	if field == "" {
+		return "the whole"
+	}
+	return field
+}
+
+// Fault is an error about an answer that arrived but cannot be what was asked
+// for: what is wrong with it, followed by its first 200 characters, and a
+// cause, or the empty text for "another server than the API answered".
+func (a *Answer) Fault(what, cause string) error {
+	e := a.fault(codes.FailedPrecondition, what)
+	if said := a.redact.vendorWords(a.Body); said != "" {
+		e.What += fmt.Sprintf(" (it begins: %s)", said)
+	}
+	if cause == "" {
+		cause = "not the vendor's API but another server, a proxy or a login page answered"
+	}
+	e.Advice = Advice{Cause: cause, Next: "check the base URL"}
+	return e
+}
+
+// Errorf is an error about the content of the answer, with a code of the
+// caller's choice and nothing of the body in it.
+func (a *Answer) Errorf(code codes.Code, advice Advice, format string, args ...any) error {
+	e := a.fault(code, a.redact.line(fmt.Sprintf(format, args...)))
+	e.Advice = advice
+	return e
+}
+
+func (a *Answer) fault(code codes.Code, what string) *Error {
+	return &Error{URL: a.place, Status: a.Status, Code: code, What: what}
+}

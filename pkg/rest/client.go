@@ -1,0 +1,343 @@
+// Package rest reads JSON from one vendor's HTTP API and from nowhere else.
+//
+// A Client sends GET and nothing but GET, to one origin and nothing but that
+// origin, and turns whatever comes back into either bytes to decode or one
+// *Error: a gRPC code that tells the SDK what to do and a sentence that tells
+// a person what to do. It never sleeps and never retries: the SDK's syncer
+// does both, told how long by the error.
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/conductorone/baton-sdk/pkg/uhttp"
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	// DefaultTimeout bounds one request from dialing to the last byte. The
+	// SDK's own default of 5 minutes fits uploads; a page of a directory that
+	// takes longer than this is a vendor in trouble, and better asked again.
+	DefaultTimeout = 60 * time.Second
+	// DefaultOutage is how long a vendor may be out of reach before a sync
+	// gives up.
+	DefaultOutage = 15 * time.Minute
+	// DefaultBodyLimit bounds one answer after decompression. The largest
+	// legitimate body seen is a SCIM page that embeds all members of its
+	// groups: 100 groups of 4,000 members each are about 50 MB.
+	DefaultBodyLimit = 128 << 20
+	// maxRedirects within the origin, as in net/http's own limit but tighter.
+	maxRedirects = 5
+	// sdkTimeout is what the SDK puts into the context when the user states
+	// nothing (--http-timeout-seconds).
+	sdkTimeout = 300 * time.Second
+)
+
+// Options are what a run of the connector decides, whatever the vendor.
+type Options struct {
+	// Name and Version identify the connector to the vendor (User-Agent).
+	Name, Version string
+	// Egress is C1's policy for a cloud-hosted connector; nil for none.
+	Egress *Egress
+	// ReadAhead allows requests in the background between two calls. A Lambda
+	// function is frozen between calls, so it must not.
+	ReadAhead bool
+	// Outage is how long the vendor may be out of reach; 0 for DefaultOutage.
+	Outage time.Duration
+	// Timeout bounds one request; 0 for the user's --http-timeout-seconds or,
+	// if that is at the SDK's default, for DefaultTimeout.
+	Timeout time.Duration
+	// BodyLimit bounds one body in bytes; 0 for DefaultBodyLimit.
+	BodyLimit int64
+	// Now is the clock; nil for time.Now.
+	Now func() time.Time
+	// Stats counts the traffic; nil for a counter of the client's own.
+	Stats *Stats
+}
+
+// Egress is a policy of which hosts may be reached.
+type Egress struct {
+	AllowedHosts []string
+	HTTPSOnly    bool
+	// Enforce refuses what the policy does not allow; without it a breach is
+	// logged and let through.
+	Enforce bool
+}
+
+// Vendor is what a vendor's API asks of the client.
+type Vendor struct {
+	// Base is the URL that all paths are joined to.
+	Base *url.URL
+	// Authorization is the value of that header. It is a secret.
+	Authorization string
+	// Secrets are further texts that must never show in an error.
+	Secrets []string
+	// Accept is the value of that header; empty for application/json.
+	Accept string
+	// Explain names, for an HTTP status, the likely cause and the next step
+	// at this vendor. Where it returns the zero Advice, a general one serves.
+	Explain func(status int) Advice
+}
+
+// Advice is the second half of an error message.
+type Advice struct {
+	// Cause is the likely cause.
+	Cause string
+	// Next is what to do about it.
+	Next string
+}
+
+// Client reads one vendor's API. It is safe for concurrent use.
+type Client struct {
+	vendor    Vendor
+	opts      Options
+	lanes     *lanes
+	redact    *redactor
+	gate      *gate
+	ahead     *readAhead
+	reached   atomic.Bool
+	userAgent string
+}
+
+// New makes a client. It does no input or output.
+func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
+	if opts.Outage <= 0 {
+		opts.Outage = DefaultOutage
+	}
+	if opts.BodyLimit <= 0 {
+		opts.BodyLimit = DefaultBodyLimit
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Stats == nil {
+		opts.Stats = &Stats{}
+	}
+	if opts.Timeout <= 0 {
+		opts.Timeout = DefaultTimeout
+		if stated, ok := ctx.Value(uhttp.ContextHTTPTimeoutKey).(time.Duration); ok && stated > 0 && stated != sdkTimeout {
+			opts.Timeout = stated
+		}
+	}
+	if vendor.Accept == "" {
+		vendor.Accept = "application/json"
+	}
+	c := &Client{
+		vendor: vendor,
+		opts:   opts,
+		redact: newRedactor(append([]string{vendor.Authorization}, vendor.Secrets...)),
+		gate:   &gate{limit: opts.Outage},
+		ahead:  newReadAhead(opts.Now),
+	}
+	// The lanes outlive the context of the constructor: they only take
+	// values from it.
+	ctx = context.WithoutCancel(ctx)
+	c.lanes = newLanes(func() (*http.Client, error) {
+		hc, err := uhttp.NewClient(ctx,
+			uhttp.WithLogger(false, nil),
+			uhttp.WithUserAgent(opts.Name+"/"+opts.Version),
+			uhttp.WithTimeout(opts.Timeout))
+		if err != nil {
+			return nil, err
+		}
+		hc.CheckRedirect = c.checkRedirect
+		return hc, nil
+	})
+	// One lane now, so that a fault of the set-up shows at once.
+	if err := c.lanes.prime(); err != nil {
+		return nil, fmt.Errorf("set up the HTTP client: %w", err)
+	}
+	return c, nil
+}
+
+// Request names what to read, relative to the base URL.
+type Request struct {
+	// Path holds unescaped path elements, none of them empty, "." or "..".
+	Path []string
+	// Query may be nil. Its values never show in an error or a log.
+	Query url.Values
+	// Item says that the path names one thing that may have ceased to exist:
+	// 404 and 410 then have the code NotFound. Without it they are
+	// FailedPrecondition, because the SDK takes a NotFound for an empty list.
+	Item bool
+}
+
+// Get sends r and hands a 2xx answer to read, whose error it returns as it
+// is. Any other outcome is an *Error. An error with the code Unavailable or
+// DeadlineExceeded, from read or from the transport, counts towards the
+// outage limit, after which it becomes Aborted, so that a sync ends.
+func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) error {
+	u, err := c.resolve(r)
+	if err != nil {
+		return err
+	}
+	a, early := c.ahead.take(ctx, u.String())
+	if !early {
+		a, err = c.send(ctx, u, r.Item)
+	}
+	if err == nil {
+		err = read(a)
+	}
+	return c.settle(ctx, err)
+}
+
+// Ahead starts reading r in the background, so that a Get of the same request
+// finds its answer under way. It does nothing where the options forbid it,
+// the vendor asked to wait, or enough is under way already. A failure shows
+// nowhere: the later Get asks again.
+func (c *Client) Ahead(ctx context.Context, r Request) {
+	if !c.opts.ReadAhead || c.gate.troubled() {
+		return
+	}
+	u, err := c.resolve(r)
+	if err != nil {
+		return
+	}
+	c.ahead.start(u.String(), func() (*Answer, error) {
+		return c.send(context.WithoutCancel(ctx), u, r.Item)
+	})
+}
+
+// Stats tells what the client has done so far.
+func (c *Client) Stats() *Stats { return c.opts.Stats }
+
+func (c *Client) resolve(r Request) (*url.URL, error) {
+	u := *c.vendor.Base
+	path, raw := strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.EscapedPath(), "/")
+	for _, element := range r.Path {
+		switch element {
+		case "", ".", "..":
+			return nil, &Error{
+				URL: c.vendor.Base.String(), Code: codes.Internal,
+				What: fmt.Sprintf("cannot ask for %q: an id may not be empty or a dot", element),
+			}
+		}
+		path += "/" + element
+		raw += "/" + url.PathEscape(element)
+	}
+	u.Path, u.RawPath = path, raw
+	u.RawQuery = r.Query.Encode()
+	return &u, nil
+}
+
+func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, error) {
+	place := *u
+	place.RawQuery = ""
+	fault := func(code codes.Code, what string) *Error {
+		return &Error{URL: place.String(), Code: code, What: what}
+	}
+	if err := c.checkEgress(ctx, u, fault); err != nil {
+		return nil, err
+	}
+	if until, blocked := c.gate.blocked(c.opts.Now()); blocked {
+		e := fault(codes.Unavailable, "not sent")
+		e.RetryAt = until
+		e.Advice = Advice{Cause: "the vendor asked for a pause until " + until.UTC().Format(time.RFC3339), Next: "the sync waits and goes on"}
+		return nil, e
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fault(codes.Internal, "cannot build the request")
+	}
+	req.Header.Set("Authorization", c.vendor.Authorization)
+	req.Header.Set("Accept", c.vendor.Accept)
+
+	lane, release, err := c.lanes.acquire()
+	if err != nil {
+		return nil, fault(codes.Internal, "cannot set up the HTTP client: "+c.redact.line(err.Error()))
+	}
+	defer release()
+	c.opts.Stats.requests.Add(1)
+	start := c.opts.Now()
+	resp, err := lane.Do(req)
+	if err != nil {
+		return nil, c.transportError(ctx, err, fault)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing was written, so closing has nothing to report
+	body, err := readLimited(resp.Body, resp.ContentLength, c.opts.BodyLimit)
+	ctxzap.Extract(ctx).Debug("read from the vendor",
+		zap.String("path", place.Path), zap.Int("status", resp.StatusCode),
+		zap.Int("bytes", len(body)), zap.Duration("took", c.opts.Now().Sub(start)))
+	if errors.Is(err, errTooLarge) {
+		e := fault(codes.FailedPrecondition, fmt.Sprintf("the answer is larger than %d MiB", c.opts.BodyLimit>>20))
+		e.Advice = Advice{Cause: "this is not a page of a directory", Next: "check the base URL"}
+		return nil, e
+	}
+	if err != nil {
+		return nil, c.transportError(ctx, err, fault)
+	}
+	c.reached.Store(true)
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, c.statusError(ctx, resp, body, item, fault)
+	}
+	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, place: place.String(), redact: c.redact}, nil
+}
+
+// settle keeps the books of an outage: it counts what a retry may heal and
+// puts an end to it when it has lasted too long.
+func (c *Client) settle(ctx context.Context, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || !e.retryable() {
+		if err == nil {
+			c.gate.healed()
+		}
+		return err
+	}
+	c.opts.Stats.retries.Add(1)
+	since, over := c.gate.failed(c.opts.Now(), e.RetryAt)
+	if !over {
+		return err
+	}
+	ctxzap.Extract(ctx).Error("the vendor has been out of reach for too long: giving up",
+		zap.Time("since", since), zap.Duration("limit", c.opts.Outage))
+	end := *e
+	end.Code = codes.Aborted
+	end.RetryAt = time.Time{}
+	end.Advice = Advice{
+		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), c.opts.Outage),
+		Next:  "run the sync again when the vendor is back: it goes on from its checkpoint",
+	}
+	return &end
+}
+
+func readLimited(r io.Reader, length, limit int64) ([]byte, error) {
+	if length > limit {
+		return nil, errTooLarge
+	}
+	if length < 0 {
+		length = 16 << 10
+	}
+	// A stated length is a hint for the first allocation, not a promise.
+	buf := make([]byte, 0, min(length, 1<<20)+512)
+	r = io.LimitReader(r, limit+1)
+	for {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			return nil, errTooLarge
+		}
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+		if len(buf) == cap(buf) {
+			grown := make([]byte, len(buf), 2*cap(buf))
+			copy(grown, buf)
+			buf = grown
+		}
+	}
+}
+
+var errTooLarge = errors.New("body too large")

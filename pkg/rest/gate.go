@@ -1,0 +1,148 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// defaultPause is the wait after a 429 that does not say how long.
+	defaultPause = 10 * time.Second
+	// maxPause is the longest wait that a sync takes part in. A vendor that
+	// asks for more is better asked by another run.
+	maxPause = time.Hour
+	// calm is how long no failure may be seen for the next one to count as a
+	// new outage. It is longer than the syncer's longest wait (60 s) and one
+	// request's time-out together.
+	calm = 5 * time.Minute
+)
+
+// gate holds all requests back while the vendor asks for a pause, and knows
+// since when nothing has succeeded.
+type gate struct {
+	limit time.Duration
+
+	mu    sync.Mutex
+	until time.Time // no request before
+	since time.Time // first failure since the last success
+	last  time.Time // latest failure
+	grace time.Time // end of the first pause of this outage
+}
+
+// blocked says whether requests must wait, and until when.
+func (g *gate) blocked(now time.Time) (time.Time, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.until, now.Before(g.until)
+}
+
+// troubled says whether the last request failed.
+func (g *gate) troubled() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.since.IsZero()
+}
+
+// pause holds requests back until a time and returns by how much that
+// lengthens the wait.
+func (g *gate) pause(now, until time.Time) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	from := now
+	if g.until.After(from) {
+		from = g.until
+	}
+	if !until.After(from) {
+		return 0
+	}
+	g.until = until
+	return until.Sub(from)
+}
+
+// healed forgets the outage.
+func (g *gate) healed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.since, g.last, g.grace = time.Time{}, time.Time{}, time.Time{}
+}
+
+// failed records a failure that a retry may heal and says since when nothing
+// succeeded and whether that has lasted too long. The first wait that the
+// vendor asked for does not count, up to maxPause; one beyond it is too long
+// at once.
+func (g *gate) failed(now, retryAt time.Time) (since time.Time, over bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.since.IsZero() || now.Sub(g.last) > calm {
+		g.since, g.grace = now, time.Time{}
+	}
+	g.last = now
+	if g.grace.IsZero() && retryAt.After(now) {
+		g.grace = retryAt
+	}
+	if retryAt.Sub(now) > maxPause {
+		return g.since, true
+	}
+	start := g.since
+	if g.grace.After(start) {
+		start = g.grace
+	}
+	return g.since, now.Sub(start) > g.limit
+}
+
+// retryAt reads when to ask again: Retry-After as seconds or as an HTTP date
+// (RFC 9110, section 10.2.3), else the reset headers that vendors use, as
+// seconds from now or since 1970. What cannot be read is passed over.
+func retryAt(h http.Header, now time.Time) time.Time {
+	for _, name := range []string{"Retry-After", "RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"} {
+		value := strings.TrimSpace(h.Get(name))
+		if value == "" {
+			continue
+		}
+		if t, err := http.ParseTime(value); err == nil {
+			return later(t, now)
+		}
+		if t, err := time.Parse(time.RFC3339, value); err == nil {
+			return later(t, now)
+		}
+		seconds, err := strconv.ParseFloat(value, 64)
+		if err != nil || seconds < 0 || seconds > 1e13 {
+			continue
+		}
+		const year = 365 * 24 * 3600
+		if seconds > 1000*30*year { // milliseconds since 1970
+			seconds /= 1000
+		}
+		if seconds > 30*year { // seconds since 1970
+			return later(time.UnixMilli(int64(seconds*1000)), now)
+		}
+		return later(now.Add(time.Duration(seconds*float64(time.Second))), now)
+	}
+	return now.Add(defaultPause)
+}
+
+// later is t, but at least a second from now: clocks differ.
+func later(t, now time.Time) time.Time {
+	if soon := now.Add(time.Second); t.Before(soon) {
+		return soon
+	}
+	return t
+}
+
+// Stats counts a client's traffic. It is safe for concurrent use.
+type Stats struct {
+	requests, retries, waited atomic.Int64
+}
+
+// Requests is how many requests were sent.
+func (s *Stats) Requests() int64 { return s.requests.Load() }
+
+// Retries is how many calls failed in a way that a retry may heal.
+func (s *Stats) Retries() int64 { return s.retries.Load() }
+
+// Waited is how long the vendor asked to wait, in all.
+func (s *Stats) Waited() time.Duration { return time.Duration(s.waited.Load()) }

@@ -1,0 +1,154 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxWords is how many characters of a vendor's answer an error may quote.
+const maxWords = 200
+
+// redactor makes text from outside fit to show: one line, no markup, no
+// secret, no e-mail address.
+type redactor struct{ replace *strings.Replacer }
+
+func newRedactor(secrets []string) *redactor {
+	forms := map[string]bool{}
+	for _, secret := range secrets {
+		// The scheme of an Authorization header is no secret; what follows is.
+		if _, after, found := strings.Cut(secret, " "); found {
+			forms[after] = true
+		}
+		forms[secret] = true
+	}
+	for form := range forms {
+		forms[url.QueryEscape(form)] = true
+		forms[url.PathEscape(form)] = true
+		forms[base64.StdEncoding.EncodeToString([]byte(form))] = true
+		forms[base64.RawURLEncoding.EncodeToString([]byte(form))] = true
+		quoted, err := json.Marshal(form)
+		if err == nil {
+			forms[strings.Trim(string(quoted), `"`)] = true
+		}
+	}
+	var list []string
+	for form := range forms {
+		if len(form) > 3 {
+			list = append(list, form)
+		}
+	}
+	// Longest first: a shorter form may be part of a longer one.
+	sort.Slice(list, func(i, j int) bool { return len(list[i]) > len(list[j]) })
+	pairs := make([]string, 0, 2*len(list))
+	for _, form := range list {
+		pairs = append(pairs, form, "[secret]")
+	}
+	return &redactor{replace: strings.NewReplacer(pairs...)}
+}
+
+var (
+	email    = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN.-]+`)
+	markup   = regexp.MustCompile(`(?s)<(?:script|style)[^>]*>.*?</(?:script|style)>|<[^>]*>?`)
+	startsAs = regexp.MustCompile(`(?i)^\s*<`)
+)
+
+// line is text as one clean line of at most maxWords characters.
+func (r *redactor) line(text string) string {
+	// Cut early: regular expressions over megabytes serve nobody. The secret
+	// is replaced first, so that the cut cannot halve it into view.
+	const enough = 64 << 10
+	if len(text) > enough {
+		text = text[:enough]
+	}
+	text = r.replace.Replace(strings.ToValidUTF8(text, ""))
+	text = email.ReplaceAllString(text, "[e-mail]")
+	text = strings.Map(func(c rune) rune {
+		switch {
+		case unicode.IsSpace(c):
+			return ' '
+		case unicode.IsControl(c), unicode.Is(unicode.Cf, c):
+			return -1
+		default:
+			return c
+		}
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > maxWords {
+		runes := []rune(text)
+		text = string(runes[:maxWords-1]) + "…"
+	}
+	return text
+}
+
+// vendorWords is what an answer says to a person: the message of a JSON
+// error, else its text without markup.
+func (r *redactor) vendorWords(body []byte) string {
+	trimmed := bytes.TrimSpace(body)
+	if len(trimmed) == 0 {
+		return ""
+	}
+	if trimmed[0] == '{' || trimmed[0] == '[' {
+		if said := jsonWords(trimmed); said != "" {
+			return r.line(said)
+		}
+	}
+	text := string(trimmed[:min(len(trimmed), 64<<10)])
+	if startsAs.MatchString(text) || strings.Contains(text, "<") {
+		text = markup.ReplaceAllString(text, " ")
+	}
+	return r.line(text)
+}
+
+// jsonWords looks for a message where vendors put one.
+func jsonWords(body []byte) string {
+	if len(body) > 64<<10 {
+		return ""
+	}
+	var fields map[string]any
+	if json.Unmarshal(body, &fields) != nil {
+		var list []map[string]any
+		if json.Unmarshal(body, &list) != nil || len(list) == 0 {
+			return ""
+		}
+		fields = list[0]
+	}
+	for _, name := range []string{"detail", "message", "error_description", "error", "title", "errors"} {
+		for key, value := range fields {
+			if !strings.EqualFold(key, name) {
+				continue
+			}
+			if said := words(value, 0); said != "" {
+				return said
+			}
+		}
+	}
+	return ""
+}
+
+func words(value any, depth int) string {
+	if depth > 3 {
+		return ""
+	}
+	switch v := value.(type) {
+	case string:
+		return v
+	case []any:
+		if len(v) > 0 {
+			return words(v[0], depth+1)
+		}
+	case map[string]any:
+		for _, name := range []string{"detail", "message", "description", "code"} {
+			if said := words(v[name], depth+1); said != "" {
+				return said
+			}
+		}
+	}
+	return ""
+}

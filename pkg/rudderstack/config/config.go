@@ -1,0 +1,44 @@
+// Package config is RudderStack's configuration schema: what a person enters
+// in C1 or gives as flag, environment variable or file.
+package config
+
+//go:generate go run ./gen
+
+import "github.com/conductorone/baton-sdk/pkg/field"
+
+// Flags of the fields.
+const (
+	BaseURL       = "rudderstack-scim-base-url"
+	Token         = "rudderstack-scim-token"
+	OutageMinutes = "outage-minutes"
+)
+
+// Config is the schema.
+var Config = field.NewConfiguration(
+	[]field.SchemaField{
+		field.StringField(BaseURL,
+			field.WithDisplayName("RudderStack SCIM base URL"),
+			field.WithDescription("The base URL of RudderStack's SCIM 2.0 API, with the /scim/v2 suffix. For RudderStack Cloud (US) it is https://api.rudderstack.com/scim/v2."),
+			field.WithPlaceholder("https://api.rudderstack.com/scim/v2"),
+			field.WithRequired(true),
+		),
+		field.StringField(Token,
+			field.WithDisplayName("RudderStack SCIM token"),
+			field.WithDescription("An organization-level Service Access Token, made under Settings > Organization > Service Access Tokens. Workspace-level and personal tokens cannot read SCIM."),
+			field.WithPlaceholder("Paste the organization-level Service Access Token"),
+			field.WithIsSecret(true),
+			field.WithRequired(true),
+		),
+		field.IntField(OutageMinutes,
+			field.WithDisplayName("Outage limit in minutes"),
+			field.WithDescription("How many minutes RudderStack may be out of reach before a sync gives up. The next run goes on where it stopped."),
+			field.WithDefaultValue(15),
+			field.WithHidden(true),
+			field.WithExportTarget(field.ExportTargetCLIOnly),
+		),
+	},
+	field.WithConnectorDisplayName("RudderStack"),
+	field.WithHelpUrl("/docs/baton/rudderstack"),
+	field.WithIconUrl("/static/app-icons/rudderstack.svg"),
+	field.WithIsDirectory(false),
+)
