@@ -33,8 +33,10 @@ type NewSource[T field.Configurable] func(ctx context.Context, cfg T, opts rest.
 
 // Run is the whole of a connector's main function. It returns when the
 // command has succeeded and ends the process, with the gRPC code of the error
-// as its exit code, when it has failed.
-func Run[T field.Configurable](version string, info connector.Info, schema field.Configuration, newSource NewSource[T]) {
+// as its exit code, when it has failed. The zero source is of the type that
+// newSource returns; it serves where nothing is configured, to tell the
+// connector's capabilities, and is never read from.
+func Run[T field.Configurable](version string, info connector.Info, schema field.Configuration, newSource NewSource[T], zero directory.Source) {
 	ctx := context.Background()
 	newServer := func(ctx context.Context, cfg T, run cli.RunTimeOpts) (types.ConnectorServer, error) {
 		source, err := newSource(ctx, cfg, rest.Options{Name: info.Name, Version: version, ReadAhead: true, Egress: egress(run.EgressPolicy)})
@@ -44,7 +46,7 @@ func Run[T field.Configurable](version string, info connector.Info, schema field
 		return connectorbuilder.NewConnector(ctx, connector.New(info, source, nil), connectorbuilder.WithSessionStore(run.SessionStore))
 	}
 	_, cmd, err := sdkconfig.DefineConfigurationV2(ctx, info.Name, newServer, schema,
-		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(connector.New(info, capabilitiesOnly{}, nil)),
+		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(connector.New(info, zero, nil)),
 		connectorrunner.WithWorkerCount(defaultWorkers))
 	if err == nil {
 		cmd.Version = version
@@ -54,11 +56,6 @@ func Run[T field.Configurable](version string, info connector.Info, schema field
 		fmt.Fprintln(os.Stderr, oneLine(info.Name, err))
 		exit.Exit(err)
 	}
-}
-
-// capabilitiesOnly stands in for a source where none is configured.
-type capabilitiesOnly struct {
-	directory.Source
 }
 
 func egress(policy *cli.EgressPolicy) *rest.Egress {

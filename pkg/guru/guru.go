@@ -10,6 +10,9 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
+// Source implements directory.Source.
+type Source struct{ directory.Source }
+
 // New makes a source from a configuration, whose faults it reports without
 // any input or output.
 func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.Source, error) {
