@@ -1,0 +1,248 @@
+// Package controlplane stands in for ConductorOne on loopback: the token
+// endpoint, the task service that a self-hosted connector polls and the
+// configuration service that a cloud-hosted one starts from. It holds a
+// connector to the protocol: what is not signed, bound or well-formed as C1
+// asks is refused, and kept in Violations.
+package controlplane
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
+)
+
+// pollEvery is what the plane tells connectors to wait between two polls. 0
+// would make the SDK spin.
+const pollEvery = 20 * time.Millisecond
+
+// patience bounds every wait of a test. It is far above what anything takes,
+// so that only what never happens meets it.
+const patience = 2 * time.Minute
+
+// Plane is one control plane. It is safe for concurrent use.
+type Plane struct {
+	v1.UnimplementedBatonServiceServer
+	v1.UnimplementedConnectorConfigServiceServer
+
+	server   *httptest.Server
+	listener *gatedListener
+	dir      string
+	caFile   string
+	clientID string
+	secret   *key
+
+	mu         sync.Mutex
+	changed    chan struct{} // closed, and replaced, when anything happens
+	events     []Event
+	violations []string
+	issued     map[string]*token
+	proofs     map[string]bool // ids of DPoP proofs seen
+	nonce      string
+	queue      []*v1.Task
+	handed     map[string]*v1.Task
+	cancelled  map[string]bool
+	config     served
+	tasks      int
+}
+
+// Event is one message that the plane received and accepted.
+type Event struct {
+	// Method is the RPC's name, such as Hello or FinishTask; Token for a
+	// token request.
+	Method string
+	// TaskID is empty where the message is about none.
+	TaskID string
+	// Host is the connector's host id.
+	Host string
+	// Message is what was received; for UploadAsset its metadata.
+	Message proto.Message
+	// File holds the uploaded asset; empty for other methods.
+	File string
+}
+
+// Start runs a control plane until the test ends.
+func Start(tb testing.TB) *Plane {
+	tb.Helper()
+	p := &Plane{
+		dir:       tb.TempDir(),
+		changed:   make(chan struct{}),
+		issued:    map[string]*token{},
+		proofs:    map[string]bool{},
+		handed:    map[string]*v1.Task{},
+		cancelled: map[string]bool{},
+		nonce:     random(),
+		secret:    newKey(),
+	}
+	rpc := grpc.NewServer(
+		grpc.UnaryInterceptor(p.unary),
+		grpc.StreamInterceptor(p.stream))
+	v1.RegisterBatonServiceServer(rpc, p)
+	v1.RegisterConnectorConfigServiceServer(rpc, p)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /auth/v1/token", p.token)
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			rpc.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	p.listener = &gatedListener{Listener: p.server.Listener, open: map[net.Conn]bool{}}
+	p.server.Listener = p.listener
+	p.server.EnableHTTP2 = true
+	certificate, authority := newCertificate()
+	p.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	p.server.Config.ErrorLog = discard
+	p.caFile = filepath.Join(p.dir, "ca.pem")
+	if err := os.WriteFile(p.caFile, authority, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	p.server.StartTLS()
+	p.clientID = "loopback@" + p.Host() + "/connector"
+	tb.Cleanup(func() {
+		p.listener.gate(true) // cuts what still runs, so that Close need not wait
+		p.server.Close()
+		rpc.Stop()
+	})
+	return p
+}
+
+// Host is the plane's host:port.
+func (p *Plane) Host() string { return p.server.Listener.Addr().String() }
+
+// ClientID is the id of the one connector that the plane knows.
+func (p *Plane) ClientID() string { return p.clientID }
+
+// ClientSecret is that connector's secret.
+func (p *Plane) ClientSecret() string { return p.secret.text }
+
+// OtherSecret is well-formed, and not that connector's secret.
+func (p *Plane) OtherSecret() string { return newKey().text }
+
+// CAFile names the certificate authority that a connector must trust
+// (SSL_CERT_FILE) to speak to the plane.
+func (p *Plane) CAFile() string { return p.caFile }
+
+// Unreachable cuts all connections and takes no new ones, until Reachable.
+func (p *Plane) Unreachable() { p.listener.gate(true) }
+
+// Reachable ends Unreachable.
+func (p *Plane) Reachable() { p.listener.gate(false) }
+
+// Events returns what has been received so far, oldest first.
+func (p *Plane) Events() []Event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Event(nil), p.events...)
+}
+
+// Violations returns what connectors did against the protocol.
+func (p *Plane) Violations() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.violations...)
+}
+
+// Wait returns the first event, from the beginning of time, that matches. It
+// ends with an error when alive is done or patience is over.
+func (p *Plane) Wait(alive context.Context, match func(Event) bool) (Event, error) {
+	ctx, cancel := context.WithTimeout(alive, patience)
+	defer cancel()
+	for seen := 0; ; {
+		p.mu.Lock()
+		fresh, changed := p.events[seen:], p.changed
+		seen = len(p.events)
+		p.mu.Unlock()
+		for _, event := range fresh {
+			if match(event) {
+				return event, nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Event{}, ctx.Err()
+		}
+	}
+}
+
+// note records an event.
+func (p *Plane) note(event Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, event)
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// violation records a breach of the protocol.
+func (p *Plane) violation(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.violations = append(p.violations, text)
+}
+
+// gatedListener can be made to look like a host that nobody answers on.
+type gatedListener struct {
+	net.Listener
+
+	mu   sync.Mutex
+	shut bool
+	open map[net.Conn]bool
+}
+
+func (l *gatedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		if l.shut {
+			l.mu.Unlock()
+			_ = conn.Close()
+			continue
+		}
+		l.open[conn] = true
+		l.mu.Unlock()
+		return &gatedConn{Conn: conn, listener: l}, nil
+	}
+}
+
+func (l *gatedListener) gate(shut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shut = shut
+	if !shut {
+		return
+	}
+	for conn := range l.open {
+		_ = conn.Close()
+	}
+	clear(l.open)
+}
+
+type gatedConn struct {
+	net.Conn
+	listener *gatedListener
+}
+
+func (c *gatedConn) Close() error {
+	c.listener.mu.Lock()
+	delete(c.listener.open, c.Conn)
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
+}

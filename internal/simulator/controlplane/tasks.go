@@ -1,0 +1,198 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
+)
+
+// heartbeatEvery is the shortest interval that the SDK obeys.
+const heartbeatEvery = time.Second
+
+// FullSync is a task to sync everything and to upload it.
+func FullSync() *v1.Task {
+	return v1.Task_builder{SyncFull: &v1.Task_SyncFullTask{}}.Build()
+}
+
+// TargetedSync is a task to sync some resources and to upload them.
+func TargetedSync(ids ...*v2.ResourceId) *v1.Task {
+	var resources []*v2.Resource
+	for _, id := range ids {
+		resources = append(resources, v2.Resource_builder{Id: id}.Build())
+	}
+	return v1.Task_builder{SyncFull: v1.Task_SyncFullTask_builder{TargetedSyncResources: resources}.Build()}.Build()
+}
+
+// Enqueue gives tasks to whoever asks for one next, and returns their ids.
+func (p *Plane) Enqueue(tasks ...*v1.Task) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ids []string
+	for _, task := range tasks {
+		p.tasks++
+		// 27 characters, as C1's own ids (KSUID) have.
+		task.SetId(fmt.Sprintf("task%023d", p.tasks))
+		task.SetStatus(v1.Task_STATUS_PENDING)
+		p.queue = append(p.queue, task)
+		ids = append(ids, task.GetId())
+	}
+	return ids
+}
+
+// Cancel tells the connector, at its next heartbeat, to drop a task.
+func (p *Plane) Cancel(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancelled[id] = true
+}
+
+// Hello implements BatonServiceServer.
+func (p *Plane) Hello(_ context.Context, req *v1.BatonServiceHelloRequest) (*v1.BatonServiceHelloResponse, error) {
+	p.note(Event{Method: "Hello", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
+	return &v1.BatonServiceHelloResponse{}, nil
+}
+
+// GetTask implements BatonServiceServer.
+func (p *Plane) GetTask(_ context.Context, req *v1.BatonServiceGetTaskRequest) (*v1.BatonServiceGetTaskResponse, error) {
+	tasks := p.hand(1, nil)
+	answer := v1.BatonServiceGetTaskResponse_builder{
+		NextPoll: durationpb.New(pollEvery), NextHeartbeat: durationpb.New(heartbeatEvery),
+	}
+	event := Event{Method: "GetTask", Host: req.GetHostId(), Message: req}
+	if len(tasks) == 1 {
+		answer.Task, event.TaskID = tasks[0], tasks[0].GetId()
+	}
+	p.note(event)
+	return answer.Build(), nil
+}
+
+// GetTasks implements BatonServiceServer.
+func (p *Plane) GetTasks(_ context.Context, req *v1.BatonServiceGetTasksRequest) (*v1.BatonServiceGetTasksResponse, error) {
+	tasks := p.hand(int(req.GetPageSize()), req.GetKnownTaskIds())
+	p.note(Event{Method: "GetTasks", Host: req.GetHostId(), Message: req})
+	return v1.BatonServiceGetTasksResponse_builder{
+		Tasks: tasks, NextPoll: durationpb.New(pollEvery), NextHeartbeat: durationpb.New(heartbeatEvery),
+	}.Build(), nil
+}
+
+// hand takes up to n tasks from the queue.
+func (p *Plane) hand(n int, known []string) []*v1.Task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var tasks []*v1.Task
+	for len(p.queue) > 0 && len(tasks) < n {
+		task := p.queue[0]
+		p.queue = p.queue[1:]
+		p.handed[task.GetId()] = task
+		if !slices.Contains(known, task.GetId()) {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks
+}
+
+// current fails for a task that was not handed out or is finished.
+func (p *Plane) current(id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handed[id] == nil {
+		return status.Errorf(codes.NotFound, "task %s is not under way", id)
+	}
+	return nil
+}
+
+// Heartbeat implements BatonServiceServer.
+func (p *Plane) Heartbeat(_ context.Context, req *v1.BatonServiceHeartbeatRequest) (*v1.BatonServiceHeartbeatResponse, error) {
+	if err := p.current(req.GetTaskId()); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	cancelled := p.cancelled[req.GetTaskId()]
+	p.mu.Unlock()
+	p.note(Event{Method: "Heartbeat", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
+	return v1.BatonServiceHeartbeatResponse_builder{
+		NextHeartbeat: durationpb.New(heartbeatEvery), Cancelled: cancelled,
+	}.Build(), nil
+}
+
+// FinishTask implements BatonServiceServer.
+func (p *Plane) FinishTask(_ context.Context, req *v1.BatonServiceFinishTaskRequest) (*v1.BatonServiceFinishTaskResponse, error) {
+	if err := p.current(req.GetTaskId()); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	delete(p.handed, req.GetTaskId())
+	p.mu.Unlock()
+	p.note(Event{Method: "FinishTask", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
+	return &v1.BatonServiceFinishTaskResponse{}, nil
+}
+
+// StartDebugging implements BatonServiceServer.
+func (p *Plane) StartDebugging(_ context.Context, req *v1.StartDebuggingRequest) (*v1.StartDebuggingResponse, error) {
+	p.note(Event{Method: "StartDebugging", Message: req})
+	return v1.StartDebuggingResponse_builder{Status: true}.Build(), nil
+}
+
+// UploadAsset implements BatonServiceServer: metadata, data in pieces, and
+// the SHA-256 of the whole, which must be right.
+func (p *Plane) UploadAsset(stream v1.BatonService_UploadAssetServer) error {
+	var metadata *v1.BatonServiceUploadAssetRequest_UploadMetadata
+	var data bytes.Buffer
+	for {
+		req, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return status.Error(codes.InvalidArgument, "the upload has no end")
+		}
+		if err != nil {
+			return err
+		}
+		if err := validate(req); err != nil {
+			return err
+		}
+		switch req.WhichMsg() {
+		case v1.BatonServiceUploadAssetRequest_Metadata_case:
+			if metadata != nil {
+				return status.Error(codes.InvalidArgument, "the upload has metadata twice")
+			}
+			metadata = req.GetMetadata()
+			if err := p.current(metadata.GetTaskId()); err != nil {
+				return err
+			}
+		case v1.BatonServiceUploadAssetRequest_Data_case:
+			if metadata == nil {
+				return status.Error(codes.InvalidArgument, "the upload has data before metadata")
+			}
+			data.Write(req.GetData().GetData())
+		case v1.BatonServiceUploadAssetRequest_Eof_case:
+			if metadata == nil {
+				return status.Error(codes.InvalidArgument, "the upload has an end before metadata")
+			}
+			sum := sha256.Sum256(data.Bytes())
+			if !bytes.Equal(sum[:], req.GetEof().GetSha256Checksum()) {
+				return status.Error(codes.DataLoss, "the upload's SHA-256 is wrong")
+			}
+			file := filepath.Join(p.dir, fmt.Sprintf("%s-%s.c1z", metadata.GetTaskId(), random()))
+			if err := os.WriteFile(file, data.Bytes(), 0o600); err != nil {
+				return status.Error(codes.Internal, err.Error())
+			}
+			p.note(Event{
+				Method: "UploadAsset", Host: metadata.GetHostId(), TaskID: metadata.GetTaskId(), Message: metadata, File: file,
+			})
+			return stream.SendAndClose(&v1.BatonServiceUploadAssetResponse{})
+		}
+	}
+}
