@@ -30,6 +30,10 @@ func (a *Answer) First() byte {
 	return trimmed[0]
 }
 
+// endOfInput is what encoding/json says of a text that is valid as far as it
+// goes; it has no error value for it.
+const endOfInput = "unexpected end of JSON input"
+
 // JSON decodes the body into a value. What is not JSON, or not of the value's
 // shape, is FailedPrecondition; a body that ends in the middle is
 // Unavailable, because a second try may bring it whole.
@@ -45,7 +49,7 @@ func (a *Answer) JSON(into any) error {
 		return a.Fault("an empty answer", "")
 	case errors.As(err, &syntax):
 		if a.First() == '{' || a.First() == '[' {
-			if syntax.Offset >= int64(len(a.Body)) {
+			if syntax.Error() == endOfInput {
 				e := a.fault(codes.Unavailable, fmt.Sprintf("the answer ends in the middle, after %d bytes", len(a.Body)))
 				e.Advice = Advice{"the vendor or a proxy cut it off", "the sync asks again"}
 				return e

@@ -215,7 +215,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 		e.Code = codes.FailedPrecondition
 		e.What = "the server's certificate is not trusted (" + c.redact.line(innermost(err)) + ")"
 		e.Advice = Advice{"a proxy or a private certificate authority", "point SSL_CERT_FILE to its CA certificates"}
-	case errors.As(err, &record):
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		e.Code = codes.FailedPrecondition
 		e.What = "the server does not speak TLS"
 		e.Advice = Advice{"an http server behind an https URL", "check the base URL"}

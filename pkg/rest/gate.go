@@ -110,7 +110,7 @@ func retryAt(h http.Header, now time.Time) time.Time {
 			return later(t, now)
 		}
 		seconds, err := strconv.ParseFloat(value, 64)
-		if err != nil || seconds < 0 || seconds > 1e13 {
+		if err != nil || !(seconds >= 0 && seconds < 1e13) { // which NaN is not either
 			continue
 		}
 		const year = 365 * 24 * 3600

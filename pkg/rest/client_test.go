@@ -1,0 +1,703 @@
+package rest
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	secret = "s3cr3t-t0ken+/="
+	prefix = "/tenant-7/api"
+)
+
+// serve starts an API under a path prefix, so that a client that drops the
+// prefix fails.
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/", http.StripPrefix(prefix, handler))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL + prefix
+}
+
+func client(t *testing.T, base string, change ...func(*Vendor, *Options)) *Client {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vendor := Vendor{Base: u, Authorization: "Bearer " + secret}
+	opts := Options{Name: "baton-test", Version: "v1.2.3", ReadAhead: true}
+	for _, c := range change {
+		c(&vendor, &opts)
+	}
+	c, err := New(context.Background(), vendor, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func get(c *Client, path ...string) (string, error) {
+	var body string
+	err := c.Get(context.Background(), Request{Path: path}, func(a *Answer) error {
+		body = string(a.Body)
+		return nil
+	})
+	return body, err
+}
+
+// check fails the test unless an error has a code, is one line, holds the
+// words and holds no secret.
+func check(t *testing.T, err error, code codes.Code, words ...string) {
+	t.Helper()
+	if status.Code(err) != code {
+		t.Errorf("the code is %s, not %s: %v", status.Code(err), code, err)
+	}
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	if strings.ContainsAny(text, "\r\n<>") || len(text) > 700 {
+		t.Errorf("not one short clean line: %q", text)
+	}
+	if strings.Contains(text, "s3cr3t") || strings.Contains(text, "?") {
+		t.Errorf("shows a secret or a query: %q", text)
+	}
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Errorf("does not say %q: %q", word, text)
+		}
+	}
+}
+
+func TestRequestIsAGetBelowTheBase(t *testing.T) {
+	t.Parallel()
+	var got *http.Request
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) { got = r; fmt.Fprint(w, "[]") })
+	c := client(t, base+"/", func(v *Vendor, _ *Options) { v.Accept = "application/scim+json" })
+	err := c.Get(context.Background(), Request{Path: []string{"groups", "a/b c?d#e%2F", "members"}, Query: url.Values{"token": {"x+/="}}}, func(*Answer) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Method != http.MethodGet || got.URL.Path != "/groups/a/b c?d#e%2F/members" || got.URL.EscapedPath() != "/groups/a%2Fb%20c%3Fd%23e%252F/members" ||
+		got.URL.Query().Get("token") != "x+/=" {
+		t.Errorf("asked %s %s", got.Method, got.URL)
+	}
+	if got.Header.Get("Authorization") != "Bearer "+secret || got.Header.Get("Accept") != "application/scim+json" || got.Header.Get("Accept-Encoding") != "gzip" ||
+		!strings.HasPrefix(got.Header.Get("User-Agent"), "baton-test/v1.2.3 ") {
+		t.Errorf("sent %v", got.Header)
+	}
+	for _, id := range []string{"", ".", ".."} {
+		if _, err := get(c, "groups", id); status.Code(err) != codes.Internal {
+			t.Errorf("an id %q was sent: %v", id, err)
+		}
+	}
+}
+
+// TestStatuses shows which HTTP status ends a sync and which one is asked
+// again, and that a list that is not there is never "not found": the SDK takes
+// that for an empty one.
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status     int
+		list, item codes.Code
+		words      []string
+	}{
+		{400, codes.InvalidArgument, codes.InvalidArgument, []string{"400 Bad Request"}},
+		{401, codes.Unauthenticated, codes.Unauthenticated, []string{"401 Unauthorized", "credential was refused"}},
+		{403, codes.PermissionDenied, codes.PermissionDenied, []string{"403 Forbidden"}},
+		{404, codes.FailedPrecondition, codes.NotFound, []string{"404 Not Found", "check the base URL"}},
+		{405, codes.InvalidArgument, codes.InvalidArgument, nil},
+		{408, codes.DeadlineExceeded, codes.DeadlineExceeded, nil},
+		{409, codes.AlreadyExists, codes.AlreadyExists, nil},
+		{410, codes.FailedPrecondition, codes.NotFound, []string{"410 Gone"}},
+		{429, codes.Unavailable, codes.Unavailable, []string{"limits requests"}},
+		{500, codes.Unavailable, codes.Unavailable, []string{"asks again"}},
+		{501, codes.Unimplemented, codes.Unimplemented, nil},
+		{502, codes.Unavailable, codes.Unavailable, nil},
+		{503, codes.Unavailable, codes.Unavailable, nil},
+		{304, codes.FailedPrecondition, codes.FailedPrecondition, []string{"304 Not Modified"}},
+		{599, codes.Unavailable, codes.Unavailable, []string{"599"}},
+	} {
+		t.Run(fmt.Sprint(c.status), func(t *testing.T) {
+			t.Parallel()
+			base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				if c.status != 304 {
+					fmt.Fprint(w, `{"detail":"token `+secret+` of ann@example.com\n is <b>bad</b>"}`)
+				}
+			})
+			for _, item := range []bool{false, true} {
+				want := c.list
+				if item {
+					want = c.item
+				}
+				err := client(t, base).Get(context.Background(), Request{Path: []string{"Users"}, Item: item, Query: url.Values{"q": {"x"}}}, func(*Answer) error { return nil })
+				words := append([]string{"GET " + base + "/Users: "}, c.words...)
+				if c.status != 304 {
+					words = append(words, "token [secret] of [e-mail]")
+				}
+				check(t, withoutMarkup(err), want, words...)
+				var e *Error
+				if !errors.As(err, &e) || e.Status != c.status {
+					t.Errorf("does not carry the HTTP status: %+v", e)
+				}
+			}
+		})
+	}
+}
+
+// withoutMarkup lets check look for markup elsewhere: a JSON message is text,
+// and may hold an angle bracket.
+func withoutMarkup(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.What = strings.NewReplacer("<b>", "", "</b>", "").Replace(e.What)
+	}
+	return err
+}
+
+func TestVendorsOwnAdviceGoesFirst(t *testing.T) {
+	t.Parallel()
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) })
+	c := client(t, base, func(v *Vendor, _ *Options) {
+		v.Explain = func(code int) Advice {
+			if code == 403 {
+				return Advice{"SCIM is not enabled", "ask support"}
+			}
+			return Advice{}
+		}
+	})
+	_, err := get(c, "Users")
+	if want := "GET " + base + "/Users: 403 Forbidden: SCIM is not enabled; ask support"; err == nil || err.Error() != want {
+		t.Errorf("says\n%v\nnot\n%s", err, want)
+	}
+}
+
+// TestBrokenConnections shows that what a second try may heal is asked again.
+func TestBrokenConnections(t *testing.T) {
+	t.Parallel()
+	hijack := func(after string, reset bool) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				return
+			}
+			io.WriteString(conn, after) //nolint:errcheck // the connection is to be broken
+			if tcp, ok := conn.(*net.TCPConn); ok && reset {
+				tcp.SetLinger(0) //nolint:errcheck // as above
+			}
+			conn.Close() //nolint:errcheck // as above
+		}
+	}
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	hang := make(chan struct{})
+	for _, c := range []struct {
+		name  string
+		base  string
+		code  codes.Code
+		words []string
+	}{
+		{"cut off before the header", serve(t, hijack("", false)), codes.Unavailable, []string{"cut off"}},
+		{"reset before the header", serve(t, hijack("", true)), codes.Unavailable, []string{"cut off"}},
+		{"cut off in the body", serve(t, hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1", false)), codes.Unavailable, []string{"cut off"}},
+		{"reset in the body", serve(t, hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1", true)), codes.Unavailable, []string{"cut off"}},
+		{"not HTTP", serve(t, hijack("hello\r\n\r\n", false)), codes.Unavailable, []string{"malformed HTTP"}},
+		{"refused", closed.URL + prefix, codes.Unavailable, []string{"connection refused"}},
+		{"no such host", "https://no-such-host.invalid" + prefix, codes.InvalidArgument, []string{"cannot resolve the host no-such-host.invalid", "check the base URL"}},
+		{"no answer", serve(t, func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}), codes.DeadlineExceeded, []string{"no complete answer within 200ms"}},
+		{"one byte and no more", serve(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "[")
+			w.(http.Flusher).Flush()
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}), codes.DeadlineExceeded, []string{"no complete answer within 200ms"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cl := client(t, c.base, func(_ *Vendor, o *Options) {
+				if c.code == codes.DeadlineExceeded {
+					o.Timeout = 200 * time.Millisecond
+				}
+			})
+			_, err := get(cl, "Users")
+			check(t, err, c.code, append(c.words, "GET "+c.base+"/Users: ")...)
+		})
+	}
+}
+
+func TestCertificateThatIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	_, err := get(client(t, server.URL), "Users")
+	check(t, err, codes.FailedPrecondition, "certificate is not trusted", "SSL_CERT_FILE")
+}
+
+func TestHTTPServerBehindHTTPS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	_, err := get(client(t, strings.Replace(server.URL, "http:", "https:", 1)), "Users")
+	check(t, err, codes.FailedPrecondition, "does not speak TLS")
+}
+
+// TestCredentialStaysAtOneOrigin listens where a redirect leads and sees
+// nothing arrive.
+func TestCredentialStaysAtOneOrigin(t *testing.T) {
+	t.Parallel()
+	var arrived atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
+	t.Cleanup(other.Close)
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/elsewhere":
+			http.Redirect(w, r, other.URL+"/login", http.StatusFound)
+		case "/name": // the same address under another name is another origin
+			http.Redirect(w, r, strings.Replace("http://"+r.Host, "127.0.0.1", "localhost", 1)+prefix+"/here", http.StatusTemporaryRedirect)
+		case "/scheme":
+			http.Redirect(w, r, "https://"+r.Host+prefix+"/here", http.StatusMovedPermanently)
+		case "/within":
+			http.Redirect(w, r, prefix+"/here", http.StatusFound)
+		case "/here":
+			fmt.Fprint(w, "here "+r.Header.Get("Authorization"))
+		case "/loop":
+			http.Redirect(w, r, prefix+"/loop", http.StatusFound)
+		}
+	})
+	c := client(t, base)
+	for _, path := range []string{"elsewhere", "name", "scheme", "loop"} {
+		_, err := get(c, path)
+		check(t, err, codes.FailedPrecondition, "redirected to http", "check the base URL")
+	}
+	if arrived.Load() != 0 {
+		t.Error("the other origin was asked")
+	}
+	if body, err := get(c, "within"); body != "here Bearer "+secret {
+		t.Errorf("a redirect within the origin brought %q, %v", body, err)
+	}
+}
+
+func TestEgressPolicy(t *testing.T) {
+	t.Parallel()
+	var arrived atomic.Int32
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) { arrived.Add(1); fmt.Fprint(w, "[]") })
+	for _, c := range []struct {
+		name   string
+		policy Egress
+		sent   bool
+		words  string
+	}{
+		{"the host is allowed", Egress{AllowedHosts: []string{"api.example.com", "127.0.0.1"}, Enforce: true}, true, ""},
+		{"another host is", Egress{AllowedHosts: []string{"api.example.com"}, Enforce: true}, false, "host 127.0.0.1 is not allowed"},
+		{"none is", Egress{Enforce: true}, false, "host 127.0.0.1 is not allowed"},
+		{"https only", Egress{AllowedHosts: []string{"127.0.0.1"}, HTTPSOnly: true, Enforce: true}, false, "only https"},
+		{"only watched", Egress{HTTPSOnly: true}, true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := arrived.Load()
+			_, err := get(client(t, base, func(_ *Vendor, o *Options) { o.Egress = &c.policy }), "Users")
+			if c.sent {
+				if err != nil || arrived.Load() != before+1 {
+					t.Errorf("not sent: %v", err)
+				}
+				return
+			}
+			check(t, err, codes.FailedPrecondition, c.words, "egress policy")
+			if arrived.Load() != before {
+				t.Error("a request arrived")
+			}
+		})
+	}
+}
+
+// TestBodiesAreBounded shows that neither a large body nor a small one that
+// unpacks to a large one fills the memory.
+func TestBodiesAreBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	endless := func(w io.Writer) {
+		zeros := make([]byte, 64<<10)
+		for {
+			if _, err := w.Write(zeros); err != nil {
+				return
+			}
+		}
+	}
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/exact":
+			w.Write(make([]byte, limit)) //nolint:errcheck // the client checks
+		case "/one-more":
+			w.Write(make([]byte, limit+1)) //nolint:errcheck // the client checks
+		case "/stated":
+			w.Header().Set("Content-Length", fmt.Sprint(1<<40))
+			w.Write([]byte("[")) //nolint:errcheck // the client checks
+		case "/endless":
+			endless(w)
+		case "/bomb":
+			w.Header().Set("Content-Encoding", "gzip")
+			endless(gzip.NewWriter(w))
+		}
+	})
+	c := client(t, base, func(_ *Vendor, o *Options) { o.BodyLimit = limit })
+	if body, err := get(c, "exact"); err != nil || len(body) != limit {
+		t.Errorf("a body at the limit: %d bytes, %v", len(body), err)
+	}
+	for _, path := range []string{"one-more", "stated", "endless", "bomb"} {
+		_, err := get(c, path)
+		check(t, err, codes.FailedPrecondition, "larger than 1 MiB")
+	}
+}
+
+// TestAnswersThatAreNotTheAPI shows that no such answer is ever a list, and
+// what of it an error quotes.
+func TestAnswersThatAreNotTheAPI(t *testing.T) {
+	t.Parallel()
+	type rows struct{ Rows []struct{ ID string } }
+	for _, c := range []struct {
+		name, body string
+		code       codes.Code
+		words      []string
+	}{
+		{"HTML", "<!DOCTYPE html><html><head><title>Sign in</title><style>p{color:red}</style><script>var a='<p>'</script></head><body><p>Welcome</p></body></html>", codes.FailedPrecondition, []string{"not JSON (it begins: Sign in Welcome)", "login page"}},
+		{"text", "upstream said no", codes.FailedPrecondition, []string{"not JSON (it begins: upstream said no)"}},
+		{"nothing", "", codes.FailedPrecondition, []string{"empty answer"}},
+		{"cut off", `{"Rows":[{"ID":"a"}`, codes.Unavailable, []string{"ends in the middle, after 19 bytes"}},
+		{"cut off in a text", `{"Rows":[{"ID":"a`, codes.Unavailable, []string{"ends in the middle"}},
+		{"not valid", `{"Rows":[}`, codes.FailedPrecondition, []string{"not valid JSON"}},
+		{"another shape", `{"Rows":{"ID":"a"}}`, codes.FailedPrecondition, []string{"unexpected shape (Rows is a JSON object)"}},
+		{"a list", `[1]`, codes.FailedPrecondition, []string{"the whole is a JSON array"}},
+		{"too deep", strings.Repeat("[", 20000), codes.FailedPrecondition, nil},
+		{"long", "no " + strings.Repeat("é", 5000), codes.FailedPrecondition, []string{strings.Repeat("é", 196) + "…)"}},
+		{"a secret in another form", "basic czNjcjN0LXQwa2VuKy89 or s3cr3t-t0ken%2B%2F%3D", codes.FailedPrecondition, []string{"basic [secret] or [secret]"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			base := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, c.body) })
+			err := client(t, base).Get(context.Background(), Request{Path: []string{"Users"}}, func(a *Answer) error { return a.JSON(new(rows)) })
+			check(t, err, c.code, append(c.words, "GET "+base+"/Users: ")...)
+		})
+	}
+}
+
+// clock is a time that only the test moves.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// TestPauseHoldsAllRequestsBack shows that one 429 silences every worker until
+// the time that the vendor named, and that the syncer is told that time.
+func TestPauseHoldsAllRequestsBack(t *testing.T) {
+	t.Parallel()
+	var arrived atomic.Int32
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if arrived.Add(1) == 1 {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(429)
+		}
+	})
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	until := now.now().Add(30 * time.Second)
+	for range 3 {
+		_, err := get(c, "Users")
+		check(t, err, codes.Unavailable)
+		if got := waitTold(t, err); !got.Equal(until) {
+			t.Errorf("told to wait until %s, not %s", got, until)
+		}
+		now.add(9 * time.Second)
+	}
+	c.Ahead(context.Background(), Request{Path: []string{"Users"}})
+	if arrived.Load() != 1 {
+		t.Errorf("%d requests arrived during the pause", arrived.Load())
+	}
+	now.add(3 * time.Second)
+	if _, err := get(c, "Users"); err != nil {
+		t.Error(err)
+	}
+	if s := c.Stats(); s.Requests() != 2 || s.Retries() != 3 || s.Waited() != 30*time.Second {
+		t.Errorf("counted %d requests, %d retries, %s", s.Requests(), s.Retries(), s.Waited())
+	}
+}
+
+// waitTold is what an error tells the syncer about when to ask again.
+func waitTold(t *testing.T, err error) time.Time {
+	t.Helper()
+	st, _ := status.FromError(fmt.Errorf("list users: %w", err))
+	for _, detail := range st.Details() {
+		if d, ok := detail.(*v2.RateLimitDescription); ok && d.GetRemaining() == 0 {
+			return d.GetResetAt().AsTime()
+		}
+	}
+	return time.Time{}
+}
+
+func TestRetryAt(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		name, header, value string
+		want                time.Duration
+	}{
+		{"seconds", "Retry-After", "30", 30 * time.Second},
+		{"seconds with blanks", "Retry-After", " 30 ", 30 * time.Second},
+		{"a fraction", "Retry-After", "1.5", 1500 * time.Millisecond},
+		{"nothing to wait", "Retry-After", "0", time.Second},
+		{"an HTTP date", "Retry-After", "Fri, 02 Jan 2026 03:05:05 GMT", time.Minute},
+		{"an RFC 850 date", "Retry-After", "Friday, 02-Jan-26 03:05:05 GMT", time.Minute},
+		{"a date gone by", "Retry-After", "Fri, 02 Jan 2026 03:00:00 GMT", time.Second},
+		{"RFC 3339", "X-RateLimit-Reset", "2026-01-02T03:05:05Z", time.Minute},
+		{"seconds since 1970", "X-RateLimit-Reset", fmt.Sprint(now.Add(time.Minute).Unix()), time.Minute},
+		{"milliseconds since 1970", "X-RateLimit-Reset", fmt.Sprint(now.Add(time.Minute).UnixMilli()), time.Minute},
+		{"seconds until", "RateLimit-Reset", "45", 45 * time.Second},
+		{"words", "Retry-After", "soon", defaultPause},
+		{"negative", "Retry-After", "-5", defaultPause},
+		{"not a number", "Retry-After", "NaN", defaultPause},
+		{"infinite", "Retry-After", "Inf", defaultPause},
+		{"none", "X-Other", "1", defaultPause},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := retryAt(http.Header{http.CanonicalHeaderKey(c.header): {c.value}}, now).Sub(now); got != c.want {
+				t.Errorf("waits %s, not %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOddLimitHeadersOnAGoodAnswerDoNoHarm(t *testing.T) {
+	t.Parallel()
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Limit", "Retry-After"} {
+			w.Header().Set(name, "unlimited")
+		}
+		fmt.Fprint(w, "[]")
+	})
+	c := client(t, base)
+	for range 2 {
+		if body, err := get(c, "Users"); body != "[]" || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+	}
+}
+
+// TestOutageEnds shows that a vendor that is out of reach for too long ends
+// the sync, while one that comes back, or was asked seldom, does not.
+func TestOutageEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		// each step is how long after the one before, and what the vendor does
+		steps []step
+	}{
+		{"down for 15 minutes", []step{{0, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 502, "", 14}, {4 * time.Minute, 500, "", 14}, {3 * time.Minute, 503, "", 14}, {time.Second, 503, "", 10}}},
+		{"back in between", []step{{0, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 200, "", 0}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 503, "", 14}}},
+		{"two faults an hour apart", []step{{0, 503, "", 14}, {time.Hour, 503, "", 14}}},
+		{"a long pause, then good", []step{{0, 429, "3000", 14}, {25 * time.Minute, 429, "", 14}, {26 * time.Minute, 200, "", 0}}},
+		{"a pause for ever", []step{{0, 429, "3700", 10}}},
+		{"limits for ever", []step{{0, 429, "60", 14}, {4 * time.Minute, 429, "60", 14}, {4 * time.Minute, 429, "60", 14}, {4 * time.Minute, 429, "60", 14}, {4 * time.Minute, 429, "60", 14}, {time.Second + time.Minute, 429, "60", 10}}},
+		{"a body that is always cut off", []step{{0, 201, "", 14}, {4 * time.Minute, 201, "", 14}, {4 * time.Minute, 201, "", 14}, {4 * time.Minute, 201, "", 14}, {4 * time.Minute, 201, "", 10}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+			var current step
+			base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if current.retryAfter != "" {
+					w.Header().Set("Retry-After", current.retryAfter)
+				}
+				w.WriteHeader(current.status)
+				if current.status == 201 {
+					fmt.Fprint(w, "[")
+				}
+			})
+			cl := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+			for i, s := range c.steps {
+				now.add(s.after)
+				current = s
+				err := cl.Get(context.Background(), Request{Path: []string{"Users"}}, func(a *Answer) error {
+					if a.Status == 201 {
+						var rows []int
+						return a.JSON(&rows)
+					}
+					return nil
+				})
+				if status.Code(err) != codes.Code(s.code) {
+					t.Fatalf("step %d ended with %v", i, err)
+				}
+				if s.code == uint32(codes.Aborted) {
+					check(t, err, codes.Aborted, "no good answer since 2026-01-02T03:04:05Z (limit 15m0s)", "goes on from its checkpoint")
+				}
+			}
+		})
+	}
+}
+
+type step struct {
+	after      time.Duration
+	status     int
+	retryAfter string
+	code       uint32
+}
+
+// TestReadAheadAsksOnce shows that an answer asked for early is used once and
+// costs no second request, and that a failed one does no harm.
+func TestReadAheadAsksOnce(t *testing.T) {
+	t.Parallel()
+	var arrived atomic.Int32
+	now := &clock{t: time.Unix(1e9, 0)}
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		n := arrived.Add(1)
+		if r.URL.Path == "/bad" && n == 1 {
+			w.WriteHeader(500)
+		}
+		fmt.Fprint(w, n)
+	})
+	request := func(path string) Request {
+		return Request{Path: []string{path}, Query: url.Values{"startIndex": {"1"}}}
+	}
+	read := func(c *Client, path string) string {
+		var body string
+		if err := c.Get(context.Background(), request(path), func(a *Answer) error { body = string(a.Body); return nil }); err != nil {
+			t.Error(err)
+		}
+		return body
+	}
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	c.Ahead(context.Background(), request("bad"))
+	if got := read(c, "bad"); got != "2" {
+		t.Errorf("after a failed read-ahead came answer %s", got)
+	}
+	for range 3 {
+		c.Ahead(context.Background(), request("good"))
+	}
+	if got := read(c, "good") + read(c, "good"); got != "34" {
+		t.Errorf("came answers %s", got)
+	}
+	c.Ahead(context.Background(), request("old"))
+	waitFor(t, c, 1)
+	now.add(maxAheadAge + time.Second)
+	if got := read(c, "old"); got != "6" {
+		t.Errorf("an old answer was used: %s", got)
+	}
+	for i := range 3 * maxAhead {
+		c.Ahead(context.Background(), request(fmt.Sprint("many", i)))
+	}
+	waitFor(t, c, maxAhead)
+	off := client(t, base, func(_ *Vendor, o *Options) { o.ReadAhead = false })
+	off.Ahead(context.Background(), request("off"))
+	if len(off.ahead.pending) != 0 {
+		t.Error("reads ahead although it must not")
+	}
+}
+
+// waitFor waits until n answers that were asked for early are there.
+func waitFor(t *testing.T, c *Client, n int) {
+	t.Helper()
+	c.ahead.mu.Lock()
+	pending := c.ahead.pending
+	c.ahead.mu.Unlock()
+	if len(pending) != n {
+		t.Errorf("%d requests are ahead, not %d", len(pending), n)
+	}
+	for _, e := range pending {
+		<-e.done
+	}
+}
+
+// TestConnectionsAreReused counts the connections that parallel requests
+// open: no more than run at a time, however many follow.
+func TestConnectionsAreReused(t *testing.T) {
+	t.Parallel()
+	const parallel, rounds = 8, 20
+	var opened atomic.Int32
+	gather := make(chan struct{})
+	var here atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if here.Add(1)%parallel == 0 { // all have arrived
+			for range parallel - 1 {
+				gather <- struct{}{}
+			}
+		} else {
+			<-gather
+		}
+		fmt.Fprint(w, "[]")
+	}))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	c := client(t, server.URL)
+	for range rounds {
+		var all sync.WaitGroup
+		for range parallel {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				if _, err := get(c, "Users"); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		all.Wait()
+	}
+	if n := opened.Load(); n > parallel+2 {
+		t.Errorf("%d connections for %d requests at a time", n, parallel)
+	}
+}
+
+func TestStoppedSyncIsNotAFault(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	base := serve(t, func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() })
+	c := client(t, base)
+	err := c.Get(ctx, Request{Path: []string{"Users"}}, func(*Answer) error { return nil })
+	check(t, err, codes.Canceled)
+	if c.Stats().Retries() != 0 {
+		t.Error("counted as a fault of the vendor")
+	}
+}
