@@ -1,0 +1,116 @@
+# GNU make 3.81 (macOS) or newer, a POSIX shell, Go and git are all that it
+# takes. Development tools are pinned in tools/ and built by Go on first use.
+
+CONNECTORS := baton-rudderstack baton-guru
+VERSION    ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
+
+# What is built here is what is released: static, stripped, without the
+# builder's paths in it.
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+TOOL   = go tool -modfile=tools/$(1)/go.mod $(2)
+
+# The race detector needs cgo and a C compiler.
+CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v $$(go env CC) 2>/dev/null)
+RACE     := $(if $(CC_FOUND),-race)
+
+GOTEST   ?= go test
+TESTS    ?= ./...
+FUZZTIME ?= 1m
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(CONNECTORS:%=bin/%) ## Build both connectors into bin/
+
+# go build knows better than make what is out of date.
+.PHONY: bin/baton-rudderstack bin/baton-guru bin/simulators bin/baton
+bin/baton-rudderstack bin/baton-guru:
+	$(BUILD) -o $@ ./cmd/$(@F)
+
+bin/simulators:
+	$(BUILD) -o $@ ./internal/simulator/serve
+
+bin/baton:
+	CGO_ENABLED=0 go build -modfile=tools/go.mod -trimpath -ldflags '-s -w' -o $@ github.com/conductorone/baton-sdk/cmd/baton
+
+.PHONY: demo
+demo: build bin/simulators bin/baton ## Sync two simulated vendors and show what is in the result
+	@sh scripts/demo.sh
+
+.PHONY: test
+test: vet format race-notice ## Vet, check the format, run all tests with the race detector
+	$(GOTEST) $(RACE) -timeout 30m $(TESTS)
+
+.PHONY: vet
+vet:
+	go vet ./...
+
+.PHONY: format
+format:
+	@unformatted=$$(gofmt -l cmd internal pkg) && \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: race-notice
+race-notice:
+	@$(if $(RACE),,echo "No C compiler was found: the tests run WITHOUT the race detector. Install one (gcc or clang) to have it.")
+
+.PHONY: cover
+cover: ## Run all tests and show how much of each package they reach
+	go test -timeout 30m -coverpkg=./pkg/... -coverprofile=cover.out ./...
+	go tool cover -func=cover.out | tail -1
+	@echo "Line by line: go tool cover -html=cover.out"
+
+.PHONY: lint
+lint: ## Run the linters on Go code, workflows and prose
+	$(call TOOL,lint,golangci-lint) config verify
+	$(call TOOL,lint,golangci-lint) run
+	$(call TOOL,lint,golangci-lint) fmt --diff
+	$(call TOOL,actionlint,actionlint)
+
+.PHONY: fmt
+fmt: ## Format all Go code
+	$(call TOOL,lint,golangci-lint) fmt
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is linked in (asks vuln.go.dev)
+	$(call TOOL,govulncheck,govulncheck) ./cmd/...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (1m)
+	@sh scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: generate
+generate: build ## Write all generated files anew
+	go generate ./...
+	@for c in $(CONNECTORS); do \
+		bin/$$c capabilities > cmd/$$c/baton_capabilities.json && \
+		bin/$$c config > cmd/$$c/config_schema.json || exit 1; \
+	done
+
+.PHONY: drift
+drift: generate ## Fail if a generated file is not what its generator writes
+	@if [ -n "$$(git status --porcelain -- '*.gen.go' '*.json')" ]; then \
+		git --no-pager diff --stat -- '*.gen.go' '*.json'; git status --short -- '*.gen.go' '*.json'; \
+		echo "Generated files are out of date: run 'make generate' and commit the result."; exit 1; fi
+
+.PHONY: cross
+cross: ## Compile for every platform that is released
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "$$os/$$arch"; GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -o /dev/null ./cmd/baton-rudderstack && \
+		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -o /dev/null ./cmd/baton-guru || exit 1; \
+	done; done
+	@for c in $(CONNECTORS); do echo "linux/arm64 lambda $$c"; GOOS=linux GOARCH=arm64 CGO_ENABLED=0 \
+		go build -tags baton_lambda_support -o /dev/null ./cmd/$$c || exit 1; done
+
+.PHONY: release-check
+release-check: ## Check the release configuration and build a snapshot into dist/
+	$(call TOOL,release,goreleaser) check
+	$(call TOOL,release,goreleaser) release --snapshot --clean
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist demo cover.out
