@@ -1,0 +1,193 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of these tests. It is far above what anything
+// takes, so that only what never happens meets it.
+const patience = 2 * time.Minute
+
+// binaries are built once a test run.
+var binaries struct {
+	mu   sync.Mutex
+	dir  string
+	made map[string]func() error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaries.dir != "" {
+		if err := os.RemoveAll(binaries.dir); err != nil && code == 0 {
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// binary returns the path of one of the commands, as it is shipped for a
+// person's own machine.
+func binary(t testing.TB, name string) string {
+	t.Helper()
+	return build(t, name, name)
+}
+
+// lambdaBinary returns the path of one of the commands, as it is shipped for
+// AWS Lambda.
+func lambdaBinary(t testing.TB, name string) string {
+	t.Helper()
+	return build(t, name, name+"-lambda", "-tags", "baton_lambda_support")
+}
+
+func build(t testing.TB, name, file string, args ...string) string {
+	t.Helper()
+	binaries.mu.Lock()
+	if binaries.dir == "" {
+		dir, err := os.MkdirTemp("", "baton-connectors-e2e-")
+		if err != nil {
+			binaries.mu.Unlock()
+			t.Fatal(err)
+		}
+		binaries.dir, binaries.made = dir, map[string]func() error{}
+	}
+	path := filepath.Join(binaries.dir, file)
+	if binaries.made[file] == nil {
+		binaries.made[file] = sync.OnceValue(func() error {
+			args := append([]string{"build", "-o", path, "-ldflags=-s -w"}, args...)
+			out, err := exec.Command("go", append(args, "../../cmd/"+name)...).CombinedOutput()
+			if err != nil {
+				return errors.New(string(out))
+			}
+			return nil
+		})
+	}
+	build := binaries.made[file]
+	binaries.mu.Unlock()
+	if err := build(); err != nil {
+		t.Fatalf("build %s: %v", name, err)
+	}
+	return path
+}
+
+// output collects what a process writes. It is safe for concurrent use.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{}
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.changed)
+	o.changed = make(chan struct{})
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// process is a command that a test started. It is killed when the test ends.
+type process struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	stdout output
+	stderr output
+	// alive is done when the process has ended.
+	alive context.Context
+}
+
+// start runs a binary in an empty directory with nothing in its environment
+// but what it is given.
+func start(t testing.TB, path string, env []string, args ...string) *process {
+	t.Helper()
+	home := t.TempDir()
+	p := &process{t: t, cmd: exec.Command(path, args...)}
+	p.stdout.changed, p.stderr.changed = make(chan struct{}), make(chan struct{})
+	p.cmd.Dir = home
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir()}, env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	// Its children may hold its output open after it has ended.
+	p.cmd.WaitDelay = 10 * time.Second
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", filepath.Base(path), err)
+	}
+	alive, ended := context.WithCancel(context.Background())
+	p.alive = alive
+	go func() {
+		defer ended()
+		_ = p.cmd.Wait() // the state tells
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-alive.Done()
+		if t.Failed() {
+			t.Logf("%s said:\n%s%s", filepath.Base(path), p.stdout.String(), p.stderr.String())
+		}
+	})
+	return p
+}
+
+// wait waits for the process to end and returns its exit code, -1 where a
+// signal ended it.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.alive.Done():
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.t.Fatal("the process does not end")
+		return 0
+	}
+}
+
+// said waits until the process has written a text to stderr.
+func (p *process) said(text string) {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		p.stderr.mu.Lock()
+		found, changed := strings.Contains(p.stderr.text.String(), text), p.stderr.changed
+		p.stderr.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-changed:
+		case <-p.alive.Done():
+			if !strings.Contains(p.stderr.String(), text) {
+				p.t.Fatalf("the process ended without saying %q", text)
+			}
+			return
+		case <-timeout:
+			p.t.Fatalf("the process does not say %q", text)
+		}
+	}
+}
+
+// lastLine is the last line that the process wrote to stderr.
+func (p *process) lastLine() string {
+	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
+	return lines[len(lines)-1]
+}
+
+// signal sends a signal to the process.
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatalf("signal: %v", err)
+	}
+}
