@@ -54,7 +54,7 @@ func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOp
 		}
 		resources = append(resources, resource)
 	}
-	s.tally.groups(ctx, page, opts.PageToken.Token == "")
+	s.tally.groups(ctx, opts.SyncID, page, opts.PageToken.Token == "")
 	return resources, &rs.SyncOpResults{NextPageToken: page.Next}, nil
 }
 
@@ -100,7 +100,7 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 		}
 		grants = append(grants, one)
 	}
-	s.tally.memberships(ctx, len(grants))
+	s.tally.memberships(ctx, opts.SyncID, len(grants))
 	return grants, results(page.Next, page.Siblings), nil
 }
 
@@ -128,7 +128,7 @@ func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ str
 		}
 		grants = append(grants, one)
 	}
-	s.tally.memberships(ctx, len(grants))
+	s.tally.memberships(ctx, opts.SyncID, len(grants))
 	return grants, results(page.Next, page.Siblings), nil
 }
 

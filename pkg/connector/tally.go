@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,9 +12,14 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// progressEvery is how often a long sync says how far it is: often enough to
-// show that it lives, seldom enough to be read.
-const progressEvery = 10 * time.Second
+const (
+	// progressEvery is how often a long sync says how far it is: often enough
+	// to show that it lives, seldom enough to be read.
+	progressEvery = 10 * time.Second
+	// maxTallied bounds how many syncs are counted at a time. A failed sync is
+	// never taken; a daemon that sees many must not remember them all.
+	maxTallied = 16
+)
 
 // Counts is what a sync has read so far.
 type Counts struct {
@@ -24,74 +30,128 @@ type Counts struct {
 	Memberships int `json:"memberships"`
 }
 
-// Tally counts what passes through a connector and says how far a long sync
-// is. It is safe for concurrent use; its zero value is ready.
+// Tally counts what passes through a connector, sync by sync, and says how
+// far a long one is. Syncs may overlap. One that was begun by another process
+// is counted from where this one took over. A Tally is safe for concurrent
+// use; its zero value is ready.
 type Tally struct {
-	mu     sync.Mutex
+	// Now is the clock; nil for time.Now.
+	Now func() time.Time
+
+	mu    sync.Mutex
+	syncs map[string]*running
+}
+
+// running is a sync under way.
+type running struct {
 	counts Counts
-	last   time.Time
+	// seen is when it last read something, said when it last said so.
+	seen, said time.Time
 }
 
-// Take returns the counts since the last Take and starts anew.
-func (t *Tally) Take() Counts {
+// Take returns what the sync has read and forgets it.
+func (t *Tally) Take(syncID string) Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	counts := t.counts
-	t.counts = Counts{}
-	return counts
-}
-
-func (t *Tally) users(ctx context.Context, page directory.Page[directory.User], first bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if first { // a sync begins, or begins again
-		t.counts.Users, t.counts.Disabled, t.counts.Service = 0, 0, 0
-		t.counts.Memberships = 0
+	sync, ok := t.syncs[syncID]
+	if !ok {
+		return Counts{}
 	}
-	t.counts.Users += len(page.Rows)
-	for i := range page.Rows {
-		if page.Rows[i].Disabled {
-			t.counts.Disabled++
+	delete(t.syncs, syncID)
+	return sync.counts
+}
+
+func (t *Tally) users(ctx context.Context, syncID string, page directory.Page[directory.User], first bool) {
+	t.add(ctx, syncID, "users", page.Total, func(counts *Counts) int {
+		if first { // the sync begins, or begins again
+			counts.Users, counts.Disabled, counts.Service = 0, 0, 0
 		}
-		if page.Rows[i].Service {
-			t.counts.Service++
+		counts.Users += len(page.Rows)
+		for i := range page.Rows {
+			if page.Rows[i].Disabled {
+				counts.Disabled++
+			}
+			if page.Rows[i].Service {
+				counts.Service++
+			}
 		}
+		return counts.Users
+	})
+}
+
+func (t *Tally) groups(ctx context.Context, syncID string, page directory.Page[directory.Group], first bool) {
+	t.add(ctx, syncID, "groups", page.Total, func(counts *Counts) int {
+		if first { // memberships are read after groups
+			counts.Groups, counts.Memberships = 0, 0
+		}
+		counts.Groups += len(page.Rows)
+		return counts.Groups
+	})
+}
+
+func (t *Tally) memberships(ctx context.Context, syncID string, n int) {
+	t.add(ctx, syncID, "memberships", 0, func(counts *Counts) int {
+		counts.Memberships += n
+		return counts.Memberships
+	})
+}
+
+// add counts what was read and logs progress, at most once in progressEvery.
+// A sync's first call only starts its clock, so that a short one says nothing.
+func (t *Tally) add(ctx context.Context, syncID, what string, total int, count func(*Counts) int) {
+	now := time.Now
+	if t.Now != nil {
+		now = t.Now
 	}
-	t.say(ctx, "users", t.counts.Users, page.Total)
-}
-
-func (t *Tally) groups(ctx context.Context, page directory.Page[directory.Group], first bool) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if first {
-		t.counts.Groups = 0
+	sync, known := t.syncs[syncID]
+	if !known {
+		sync = t.begin(syncID, now())
 	}
-	t.counts.Groups += len(page.Rows)
-	t.say(ctx, "groups", t.counts.Groups, page.Total)
-}
-
-func (t *Tally) memberships(ctx context.Context, n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.counts.Memberships += n
-	t.say(ctx, "memberships", t.counts.Memberships, 0)
-}
-
-// say logs progress, at most once in progressEvery. The first call only
-// starts the clock, so that a short sync says nothing.
-func (t *Tally) say(ctx context.Context, what string, done, total int) {
-	now := time.Now()
-	if t.last.IsZero() || now.Sub(t.last) > 6*progressEvery {
-		t.last = now
+	done := count(&sync.counts)
+	sync.seen = now()
+	due := sync.seen.Sub(sync.said) >= progressEvery
+	if due {
+		sync.said = sync.seen
+	}
+	t.mu.Unlock()
+	if !due {
 		return
 	}
-	if now.Sub(t.last) < progressEvery {
-		return
-	}
-	t.last = now
-	fields := []zap.Field{zap.String("reading", what), zap.Int("done", done)}
-	if total > 0 {
+	text := what + " " + Thousands(done)
+	fields := []zap.Field{zap.String("reading", what), zap.Int("done", done), zap.String("sync_id", syncID)}
+	if total >= done {
+		text += " of about " + Thousands(total)
 		fields = append(fields, zap.Int("about", total))
 	}
-	ctxzap.Extract(ctx).Info("sync progress", fields...)
+	ctxzap.Extract(ctx).Info("sync progress: "+text, fields...)
+}
+
+// begin makes room for a sync, at the cost of the one that has read nothing
+// for longest.
+func (t *Tally) begin(syncID string, now time.Time) *running {
+	if t.syncs == nil {
+		t.syncs = map[string]*running{}
+	}
+	for len(t.syncs) >= maxTallied {
+		oldest := ""
+		for id, sync := range t.syncs {
+			if oldest == "" || sync.seen.Before(t.syncs[oldest].seen) {
+				oldest = id
+			}
+		}
+		delete(t.syncs, oldest)
+	}
+	sync := &running{said: now, seen: now}
+	t.syncs[syncID] = sync
+	return sync
+}
+
+// Thousands writes a count as people read it, such as 12,000.
+func Thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
 }
