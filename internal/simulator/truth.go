@@ -17,6 +17,11 @@ type Truth struct {
 	// Grants holds every member of every group. Expansion of nested groups is
 	// not part of it.
 	Grants map[Grant]bool
+	// Passing holds the Baton ids of users and groups that came or went while
+	// the directory was read: a sync may hold them and their grants or not.
+	Passing map[string]bool
+	// PassingGrants holds memberships that came or went in that time.
+	PassingGrants map[Grant]bool
 }
 
 // User is what a sync must say of a user.

@@ -1,0 +1,78 @@
+package simulator
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Difference says in at most 20 lines how what a sync holds differs from the
+// truth; nothing where it does not. Of a profile it compares the keys that the
+// truth names.
+func (t Truth) Difference(got Truth) []string {
+	var lines []string
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for id, want := range t.Users {
+		have, held := got.Users[id]
+		switch {
+		case t.Passing[id]:
+		case !held:
+			say("user %q is missing", id)
+		default:
+			for key, value := range want.Profile {
+				if !reflect.DeepEqual(have.Profile[key], value) {
+					say("user %q: profile %q is %#v, not %#v", id, key, have.Profile[key], value)
+				}
+			}
+			have.Profile, want.Profile = nil, nil
+			if !have.CreatedAt.Equal(want.CreatedAt) {
+				say("user %q: created at %v, not %v", id, have.CreatedAt, want.CreatedAt)
+			}
+			have.CreatedAt = want.CreatedAt
+			if len(have.Emails) == 0 && len(want.Emails) == 0 {
+				have.Emails = want.Emails
+			}
+			if !reflect.DeepEqual(have, want) {
+				say("user %q is %+v, not %+v", id, have, want)
+			}
+		}
+	}
+	for id := range got.Users {
+		if _, known := t.Users[id]; !known && !t.Passing[id] {
+			say("user %q does not exist", id)
+		}
+	}
+	for id, want := range t.Groups {
+		have, held := got.Groups[id]
+		switch {
+		case t.Passing[id]:
+		case !held:
+			say("group %q is missing", id)
+		case have != want:
+			say("group %q is %+v, not %+v", id, have, want)
+		}
+	}
+	for id := range got.Groups {
+		if _, known := t.Groups[id]; !known && !t.Passing[id] {
+			say("group %q does not exist", id)
+		}
+	}
+	passing := func(g Grant) bool {
+		return t.PassingGrants[g] || t.Passing[g.Group] || t.Passing[g.Principal]
+	}
+	for g := range t.Grants {
+		if !got.Grants[g] && !passing(g) {
+			say("%+v is missing", g)
+		}
+	}
+	for g := range got.Grants {
+		if !t.Grants[g] && !passing(g) {
+			say("%+v does not exist", g)
+		}
+	}
+	slices.Sort(lines)
+	if more := len(lines) - 20; more > 0 {
+		lines = append(lines[:20], fmt.Sprintf("and %d more", more))
+	}
+	return lines
+}

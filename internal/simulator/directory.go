@@ -1,0 +1,345 @@
+package simulator
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+)
+
+// Person is a user of either vendor. Fields that a vendor does not know are
+// passed over.
+type Person struct {
+	// ID is what the vendor's list of users says: RudderStack's SCIM id,
+	// Guru's e-mail in the vendor's letter case.
+	ID string
+	// UUID is Guru's user.id.
+	UUID string
+	// Login is RudderStack's userName and Guru's user.email.
+	Login string
+	// Emails is RudderStack's list of addresses.
+	Emails []directory.Email
+	// First, Last, Formatted and Display are parts and forms of the name; any
+	// may be empty, and then the vendor does not state it.
+	First, Last, Formatted, Display string
+	// Status is Guru's word for it. RudderStack states active as true for
+	// "ACTIVE", as nothing for "" and as false for any other.
+	Status string
+	// Agent marks one of Guru's AI agents.
+	Agent bool
+	// Role is Guru's highestRole.
+	Role    string
+	Created time.Time
+
+	seq  int
+	rows [2][]byte // rendered; guarded by cache
+}
+
+// Team is a group of either vendor.
+type Team struct {
+	ID, Name string
+	// Everyone marks Guru's "All Members", which states 0 members whatever it
+	// holds.
+	Everyone bool
+	Created  time.Time
+	Members  []Member
+
+	seq  int
+	rows [2][]byte // rendered; guarded by cache
+}
+
+// Member is one entry of a group's list.
+type Member struct {
+	// ID is a Person's or, with Nested, a Team's.
+	ID     string
+	Nested bool
+
+	seq int
+}
+
+// store is the directory that a server tells of.
+type store struct {
+	mu     sync.RWMutex
+	fold   func(id string) string // a vendor's id as Baton knows it
+	people []*Person              // in the order of the list
+	teams  []*Team
+	person map[string]*Person // by folded id
+	team   map[string]*Team
+	seq    int
+
+	// passing is what came or went since the first request.
+	serving bool
+	passing map[string]bool
+	fleet   map[Grant]bool
+
+	cache sync.Mutex
+}
+
+func newStore(fold func(string) string) *store {
+	return &store{fold: fold, person: map[string]*Person{}, team: map[string]*Team{}, passing: map[string]bool{}, fleet: map[Grant]bool{}}
+}
+
+func (d *store) addPerson(p *Person) {
+	d.seq++
+	p.seq = d.seq
+	d.people = append(d.people, p)
+	d.person[d.fold(p.ID)] = p
+	d.pass(p.ID)
+}
+
+func (d *store) addTeam(t *Team) {
+	d.seq++
+	t.seq = d.seq
+	for i := range t.Members {
+		d.seq++
+		t.Members[i].seq = d.seq
+	}
+	d.teams = append(d.teams, t)
+	d.team[t.ID] = t
+	d.pass(t.ID)
+}
+
+func (d *store) pass(id string) {
+	if d.serving {
+		d.passing[d.fold(id)] = true
+	}
+}
+
+// AddUser adds an active user and returns its Baton id.
+func (s *Server) AddUser(email string) string {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	p := s.newPerson(s.dir.seq, email)
+	s.dir.addPerson(p)
+	return s.dir.fold(p.ID)
+}
+
+// AddPerson adds a user as it is.
+func (s *Server) AddPerson(p *Person) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	s.dir.addPerson(p)
+}
+
+// EditUser changes a user, by its Baton id. The ids of a user never change.
+func (s *Server) EditUser(id string, edit func(*Person)) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	d := s.dir
+	old := d.person[d.fold(id)]
+	p := *old // answers under way read the old one
+	p.rows = [2][]byte{}
+	edit(&p)
+	d.person[d.fold(p.ID)] = &p
+	d.people = slices.Clone(d.people)
+	d.people[slices.Index(d.people, old)] = &p
+}
+
+// Disable makes RudderStack say that a user is not active, and Guru that the
+// user is pending.
+func (s *Server) Disable(id string) {
+	s.EditUser(id, func(p *Person) { p.Status = "PENDING" })
+}
+
+// DeleteUser takes a user out of the directory and out of all groups.
+func (s *Server) DeleteUser(id string) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	d := s.dir
+	id = d.fold(id)
+	d.pass(id)
+	delete(d.person, id)
+	d.people = slices.DeleteFunc(slices.Clone(d.people), func(p *Person) bool { return d.fold(p.ID) == id })
+	for _, t := range slices.Clone(d.teams) {
+		d.leave(t, id, false)
+	}
+}
+
+// AddGroup adds an empty group and returns its id.
+func (s *Server) AddGroup(name string) string {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	t := &Team{ID: s.vendor.groupID(s.dir.seq), Name: name, Created: epoch}
+	s.dir.addTeam(t)
+	return t.ID
+}
+
+// EditGroup changes a group.
+func (s *Server) EditGroup(id string, edit func(*Team)) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	s.dir.edit(s.dir.team[id], edit)
+}
+
+func (d *store) edit(old *Team, edit func(*Team)) {
+	t := *old // answers under way read the old one
+	t.rows = [2][]byte{}
+	t.Members = slices.Clone(t.Members)
+	edit(&t)
+	d.team[t.ID] = &t
+	d.teams = slices.Clone(d.teams)
+	d.teams[slices.Index(d.teams, old)] = &t
+}
+
+// DeleteGroup takes a group out of the directory and out of other groups.
+func (s *Server) DeleteGroup(id string) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	d := s.dir
+	d.pass(id)
+	delete(d.team, id)
+	d.teams = slices.DeleteFunc(slices.Clone(d.teams), func(t *Team) bool { return t.ID == id })
+	for _, t := range slices.Clone(d.teams) {
+		d.leave(t, id, true)
+	}
+}
+
+// AddMember puts a user into a group.
+func (s *Server) AddMember(group, user string) { s.join(group, user, false) }
+
+// Nest puts one group into another.
+func (s *Server) Nest(group, inner string) { s.join(group, inner, true) }
+
+// RemoveMember takes a user out of a group.
+func (s *Server) RemoveMember(group, user string) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	s.dir.leave(s.dir.team[group], s.dir.fold(user), false)
+}
+
+func (s *Server) join(group, id string, nested bool) {
+	s.dir.mu.Lock()
+	defer s.dir.mu.Unlock()
+	d := s.dir
+	t := d.team[group]
+	if p, known := d.person[d.fold(id)]; known && !nested {
+		id = p.ID
+	}
+	d.seq++
+	d.edit(t, func(t *Team) { t.Members = append(t.Members, Member{ID: id, Nested: nested, seq: d.seq}) })
+	d.moved(group, id, nested)
+}
+
+func (d *store) leave(t *Team, id string, nested bool) {
+	is := func(m Member) bool { return m.Nested == nested && d.fold(m.ID) == id }
+	if !slices.ContainsFunc(t.Members, is) {
+		return
+	}
+	d.edit(t, func(t *Team) { t.Members = slices.DeleteFunc(t.Members, is) })
+	d.moved(t.ID, id, nested)
+}
+
+func (d *store) moved(group, id string, nested bool) {
+	if d.serving {
+		d.fleet[Grant{Group: group, Principal: d.fold(id), Nested: nested}] = true
+	}
+}
+
+// row returns a rendered row, made on first use.
+func (d *store) row(slot *[]byte, make func() []byte) []byte {
+	d.cache.Lock()
+	row := *slot
+	d.cache.Unlock()
+	if row == nil {
+		row = make()
+		d.cache.Lock()
+		*slot = row
+		d.cache.Unlock()
+	}
+	return row
+}
+
+// UserIDs lists the Baton ids of all users in the vendor's order.
+func (s *Server) UserIDs() []string {
+	s.dir.mu.RLock()
+	defer s.dir.mu.RUnlock()
+	ids := make([]string, len(s.dir.people))
+	for i, p := range s.dir.people {
+		ids[i] = s.dir.fold(p.ID)
+	}
+	return ids
+}
+
+// GroupIDs lists the ids of all groups in the vendor's order.
+func (s *Server) GroupIDs() []string {
+	s.dir.mu.RLock()
+	defer s.dir.mu.RUnlock()
+	ids := make([]string, len(s.dir.teams))
+	for i, t := range s.dir.teams {
+		ids[i] = t.ID
+	}
+	return ids
+}
+
+// Truth is what a sync of the directory as it stands must hold.
+func (s *Server) Truth() Truth {
+	s.dir.mu.RLock()
+	defer s.dir.mu.RUnlock()
+	d := s.dir
+	truth := Truth{
+		Users:         make(map[string]User, len(d.people)),
+		Groups:        make(map[string]Group, len(d.teams)),
+		Grants:        map[Grant]bool{},
+		Passing:       map[string]bool{},
+		PassingGrants: map[Grant]bool{},
+	}
+	for _, p := range d.people {
+		truth.Users[d.fold(p.ID)] = s.vendor.present(p)
+	}
+	for _, t := range d.teams {
+		truth.Groups[t.ID] = Group{Name: shown(t.Name, t.ID)}
+		for _, m := range t.Members {
+			id := m.ID
+			if !m.Nested {
+				id = d.fold(id)
+			}
+			truth.Grants[Grant{Group: t.ID, Principal: id, Nested: m.Nested}] = true
+		}
+	}
+	for id := range d.passing {
+		truth.Passing[id] = true
+	}
+	for g := range d.fleet {
+		truth.PassingGrants[g] = true
+	}
+	return truth
+}
+
+// shown is the first text that has something to show, as one line: white
+// space runs are one blank, control characters are dropped, and what is
+// beyond 1,024 bytes is cut off between two characters.
+func shown(texts ...string) string {
+	for _, text := range texts {
+		var b strings.Builder
+		blank := false
+		for _, r := range text {
+			if strings.ContainsRune(" \t\n\v\f\r\u0085\u00a0\u2028\u2029\u3000", r) {
+				blank = b.Len() > 0
+				continue
+			}
+			if r < 0x20 || r >= 0x7f && r < 0xa0 {
+				continue
+			}
+			if blank {
+				b.WriteByte(' ')
+				blank = false
+			}
+			b.WriteRune(r)
+		}
+		if b.Len() == 0 {
+			continue
+		}
+		line := b.String()
+		end := 0
+		for at, r := range line {
+			if at+len(string(r)) > 1024 {
+				return line[:end]
+			}
+			end = at + len(string(r))
+		}
+		return line
+	}
+	return "(no name)"
+}

@@ -1,0 +1,3 @@
+package simulator
+
+var guruFaults = []Fault{}
