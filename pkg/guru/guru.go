@@ -1,20 +1,148 @@
 // Package guru reads members, groups and memberships from Guru's REST API as
 // a directory.Source.
+//
+// All lists are bare JSON arrays. A further page is announced by a Link header
+// alone, of which only the paging token is used: every request is built on the
+// configured base URL, so that the credential never follows a link to another
+// host.
+//
+// Guru's identity is the e-mail address: it is the top-level id of a row and
+// the only key that both the list of members and the lists of a group's
+// members have in every documented sample. Users are keyed by it in lower
+// case; row.go holds the one rule that both lists follow.
 package guru
 
 import (
 	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/guru/config"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
+// The paths that are read, relative to the base URL, with the operations of
+// Guru's API reference (https://developer.getguru.com/reference) and the
+// scope that each names. None takes a page size: sending one was seen to
+// suppress the Link header.
+const (
+	// whoAmI answers who the credential belongs to: get-v1whoami-whoami,
+	// read:identity.
+	whoAmI = "whoami"
+	// members lists the team, 50 a page: get-v1members-getteammembers,
+	// read:members. Below a group it lists that group's members, 100 a page:
+	// get-v1groups-getgroupmembers, read:groups.
+	members = "members"
+	// groups lists the groups: get-v1groups-getusergroups, read:groups. An id
+	// below it reads one group: get-v1groups-getusergroup, read:groups.
+	groups = "groups"
+	// userGroups, below groups, is another name of the same list, in no
+	// reference; where it is not served it reads as the id of a group.
+	userGroups = "usergroups"
+)
+
 // Source implements directory.Source.
-type Source struct{ directory.Source }
+type Source struct {
+	client *rest.Client
+
+	users       list[row]
+	groups      list[directory.Group]
+	memberships *keep[directory.Member]
+}
+
+var _ directory.Source = (*Source)(nil)
 
 // New makes a source from a configuration, whose faults it reports without
 // any input or output.
 func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.Source, error) {
-	panic("to come")
+	email, err := rest.Setting(config.UserEmail).Email(cfg.UserEmail)
+	if err != nil {
+		return nil, err
+	}
+	token, err := rest.Setting(config.APIToken).Secret(cfg.ApiToken)
+	if err != nil {
+		return nil, err
+	}
+	address := cfg.BaseUrl
+	if address == "" {
+		address = config.DefaultBaseURL
+	}
+	base, err := rest.Setting(config.BaseURL).BaseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.OutageMinutes < 0 {
+		return nil, fmt.Errorf("%s is negative; give a number of minutes", rest.Setting(config.OutageMinutes))
+	}
+	if cfg.OutageMinutes > 0 {
+		opts.Outage = time.Duration(cfg.OutageMinutes) * time.Minute
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	// RFC 7617, section 2: the user name, a colon, the password.
+	basic := base64.StdEncoding.EncodeToString([]byte(email + ":" + token))
+	client, err := rest.New(ctx, rest.Vendor{
+		Base:          base,
+		Authorization: "Basic " + basic,
+		Secrets:       []string{token, basic},
+		Explain:       explain,
+	}, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{client: client}
+	s.users = list[row]{
+		id:     directory.Fingerprint("users"),
+		path:   func(route) []string { return []string{members} },
+		decode: decodeUsers,
+		key:    func(r row) string { return r.key },
+		kept:   newKeep[row](opts.Now, maxKeptUsers),
+	}
+	s.groups = list[directory.Group]{
+		id:     directory.Fingerprint("groups"),
+		path:   groupsPath,
+		decode: decodeGroups,
+		key:    func(g directory.Group) string { return g.ID },
+		kept:   newKeep[directory.Group](opts.Now, maxKeptGroups),
+	}
+	s.memberships = newKeep[directory.Member](opts.Now, maxKeptMembers)
+	return s, nil
+}
+
+// explain names the likely cause of an HTTP status and the next step, in
+// Guru's terms.
+func explain(status int) rest.Advice {
+	switch status {
+	case http.StatusBadRequest:
+		return rest.Advice{
+			Cause: "Guru does not accept the request or its paging token",
+			Next:  "run the sync again; if it fails again, check that the base URL ends in /api/v1",
+		}
+	case http.StatusUnauthorized:
+		return rest.Advice{
+			Cause: "Guru refused the pair of user e-mail and API token",
+			Next:  "check that the token belongs to that user and has not been revoked",
+		}
+	case http.StatusForbidden:
+		return rest.Advice{
+			Cause: "the user may not read the team's members or groups, or the token is a collection token",
+			Next:  "use the API token of a user with an administrative role on the team",
+		}
+	case http.StatusNotFound, http.StatusGone:
+		return rest.Advice{
+			Cause: "Guru serves nothing at this path",
+			Next:  "check that the base URL ends in /api/v1, as in " + config.DefaultBaseURL,
+		}
+	case http.StatusTooManyRequests:
+		return rest.Advice{
+			Cause: "Guru limits requests",
+			Next:  "the sync waits and goes on; fewer --workers ask less",
+		}
+	default:
+		return rest.Advice{}
+	}
 }

@@ -1,0 +1,50 @@
+package guru
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// layouts are how dates were seen or may come. Go reads a fraction of a
+// second after any of them. Guru documents 2014-01-02T12:00:00.000+0000,
+// whose zone has no colon.
+var layouts = []string{
+	"2006-01-02T15:04:05Z0700",
+	time.RFC3339,
+	"2006-01-02T15:04:05",
+	"2006-01-02 15:04:05Z0700",
+	"2006-01-02 15:04:05",
+	time.DateOnly,
+}
+
+// date reads a date, leniently: one that cannot be read is not stated, which
+// never fails a row.
+func date(text string) time.Time {
+	text = strings.TrimSpace(text)
+	if len(text) > 64 {
+		return time.Time{}
+	}
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout, text); err == nil {
+			return sensible(t)
+		}
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
+		// 1e11 is the year 5138 in seconds and 1973 in milliseconds.
+		if n < 1e11 {
+			return sensible(time.Unix(n, 0))
+		}
+		return sensible(time.UnixMilli(n))
+	}
+	return time.Time{}
+}
+
+// sensible drops what a protobuf timestamp cannot carry.
+func sensible(t time.Time) time.Time {
+	t = t.UTC()
+	if t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
+}

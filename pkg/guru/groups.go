@@ -1,0 +1,121 @@
+package guru
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+// Groups lists the groups of the team.
+func (s *Source) Groups(ctx context.Context, text string) (directory.Page[directory.Group], error) {
+	if text == "" {
+		return s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at) })
+	}
+	at, err := parseCursor(text, s.groups.id)
+	if err != nil {
+		return directory.Page[directory.Group]{}, err
+	}
+	return s.groupsAt(ctx, at)
+}
+
+func (s *Source) groupsAt(ctx context.Context, at cursor) (directory.Page[directory.Group], error) {
+	rows, next, err := s.groups.read(ctx, s.client, at)
+	return directory.Page[directory.Group]{Rows: rows, Next: next}, err
+}
+
+// peekGroups reads all of the first page and nothing beyond it.
+func (s *Source) peekGroups(ctx context.Context) ([]directory.Group, error) {
+	page, err := s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) {
+		rows, _, err := s.groups.fetch(ctx, s.client, at)
+		return directory.Page[directory.Group]{Rows: rows}, err
+	})
+	return page.Rows, err
+}
+
+// firstGroups reads groups/usergroups and, where that is not a list of groups,
+// reads groups. The cursor keeps to the one that worked.
+func (s *Source) firstGroups(read func(cursor) (directory.Page[directory.Group], error)) (directory.Page[directory.Group], error) {
+	page, first := read(s.groups.start(viaUserGroups))
+	if first == nil || !elsewhere(first) {
+		return page, first
+	}
+	page, err := read(s.groups.start(viaGroups))
+	if err != nil {
+		return page, fmt.Errorf("neither of Guru's lists of groups can be read: %w; before that: %v", err, first) //nolint:errorlint // one code is enough
+	}
+	return page, nil
+}
+
+// elsewhere says whether an answer means that the list of groups is served at
+// the other path: the path is not known, is taken for the id of a group, or
+// may not be read. A credential that is refused, and a vendor that is slow or
+// has a fault, are the same there.
+func elsewhere(err error) bool {
+	switch httpStatus(err) {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+		return true
+	}
+	var not *notListError
+	return errors.As(err, &not)
+}
+
+func groupsPath(via route) []string {
+	if via == viaUserGroups {
+		return []string{groups, userGroups}
+	}
+	return []string{groups}
+}
+
+func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
+	// A team always has the group of all its members, so no content on the
+	// first page is no list.
+	empty := noneIsEmpty
+	if page > 1 {
+		empty = noContentIsEmpty
+	}
+	rows, err := decodeList[groupRow](a, page, empty)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]directory.Group, len(rows))
+	for i := range rows {
+		if out[i] = rows[i].group(); out[i].ID == "" {
+			return nil, incomplete(a, page, i, "an id")
+		}
+	}
+	return out, nil
+}
+
+// Group reads one group.
+func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) {
+	var group directory.Group
+	err := s.client.Get(ctx, rest.Request{Path: []string{groups, id}, Item: true}, func(a *rest.Answer) error {
+		if a.Status != http.StatusOK || a.First() != '{' {
+			return a.Fault("the answer is not a group", "")
+		}
+		var fields groupRow
+		if err := a.JSON(&fields); err != nil {
+			return err
+		}
+		group = fields.group()
+		if !strings.EqualFold(group.ID, id) {
+			return a.Errorf(codes.FailedPrecondition, rest.Advice{
+				Cause: "not Guru's API but another server or a proxy answered",
+				Next:  "check the base URL",
+			}, "the answer is not the group that was asked for")
+		}
+		group.ID = id
+		return nil
+	})
+	if err != nil {
+		return directory.Group{}, err
+	}
+	return group, nil
+}
