@@ -6,7 +6,7 @@ VERSION    ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/de
 
 # What is built here is what is released: static, stripped, without the
 # builder's paths in it.
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+BUILD  = CGO_ENABLED=0 go build -trimpath $(if $(TAGS),-tags $(TAGS)) -ldflags '-s -w -X main.version=$(VERSION)'
 TOOL   = go tool -modfile=tools/$(1)/go.mod $(2)
 
 # The race detector needs cgo and a C compiler.

@@ -1,0 +1,65 @@
+# Builds the image of one connector, or with --target lambda the one for AWS
+# Lambda:
+#
+#   docker build --build-arg CONNECTOR=baton-guru -t baton-guru .
+#   docker build --build-arg CONNECTOR=baton-guru --target lambda -t baton-guru-lambda .
+#
+# The images hold a static binary, the certificates of the public authorities
+# and two directories that any user may write to, and nothing else: no shell,
+# no libc, no package manager. They run with a read-only root file system.
+ARG GO_VERSION=1.26
+ARG CONNECTOR
+
+FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS source
+WORKDIR /src
+COPY . .
+ARG CONNECTOR
+# Without it the Makefile asks git.
+ARG VERSION
+ARG TARGETOS
+ARG TARGETARCH
+ENV GOOS=$TARGETOS GOARCH=$TARGETARCH
+RUN test -d "cmd/${CONNECTOR:?name the connector: --build-arg CONNECTOR=baton-guru}"
+# The mode lets any user write, whatever --user or the orchestrator says.
+RUN mkdir -p rootfs/out rootfs/tmp && chmod 1777 rootfs/out rootfs/tmp
+
+FROM source AS build-lambda
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    make "bin/$CONNECTOR" TAGS=baton_lambda_support && mv "bin/$CONNECTOR" rootfs/connector
+
+FROM source AS build
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    make "bin/$CONNECTOR" && mv "bin/$CONNECTOR" rootfs/connector
+
+# AWS Lambda speaks to the binary itself, which brings its own runtime client:
+# no base image of Amazon's is needed. Only /tmp can be written there.
+FROM scratch AS lambda
+ARG CONNECTOR
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="$CONNECTOR" \
+      org.opencontainers.image.description="Reads users, groups and group memberships for ConductorOne; for AWS Lambda" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.source="https://github.com/conductorone/baton-connectors" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build-lambda /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build-lambda /src/rootfs/ /
+ENV HOME=/tmp
+USER 65532:65532
+ENTRYPOINT ["/connector", "lambda"]
+
+FROM scratch AS image
+ARG CONNECTOR
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="$CONNECTOR" \
+      org.opencontainers.image.description="Reads users, groups and group memberships for ConductorOne" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.source="https://github.com/conductorone/baton-connectors" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /src/rootfs/ /
+ENV HOME=/tmp
+USER 65532:65532
+# One-shot syncs write sync.c1z here, temporary files go to /tmp.
+WORKDIR /out
+VOLUME ["/out", "/tmp"]
+ENTRYPOINT ["/connector"]
