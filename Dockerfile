@@ -4,14 +4,22 @@
 #   docker build --build-arg CONNECTOR=baton-guru -t baton-guru .
 #   docker build --build-arg CONNECTOR=baton-guru --target lambda -t baton-guru-lambda .
 #
-# The images hold a static binary, the certificates of the public authorities
-# and two directories that any user may write to, and nothing else: no shell,
-# no libc, no package manager. They run with a read-only root file system.
+# The images hold a static binary, its licences, the certificates of the public
+# authorities and two directories that any user may write to, and nothing else:
+# no shell, no libc, no package manager. They run with a read-only root file
+# system.
+#
+# A release is built from the binaries that it publishes (--target released and
+# released-lambda), so that an image runs what its checksum names.
 ARG GO_VERSION=1.26
 ARG CONNECTOR
 
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS source
+FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS base
 WORKDIR /src
+# The mode lets any user write, whatever --user or the orchestrator says.
+RUN mkdir -p rootfs/out rootfs/tmp && chmod 1777 rootfs/out rootfs/tmp
+
+FROM base AS source
 COPY . .
 ARG CONNECTOR
 # Without it the Makefile asks git.
@@ -20,34 +28,19 @@ ARG TARGETOS
 ARG TARGETARCH
 ENV GOOS=$TARGETOS GOARCH=$TARGETARCH
 RUN test -d "cmd/${CONNECTOR:?name the connector: --build-arg CONNECTOR=baton-guru}"
-# The mode lets any user write, whatever --user or the orchestrator says.
-RUN mkdir -p rootfs/out rootfs/tmp && chmod 1777 rootfs/out rootfs/tmp
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    make bin/THIRD_PARTY_LICENSES
 
 FROM source AS build-lambda
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    make "bin/$CONNECTOR" TAGS=baton_lambda_support && mv "bin/$CONNECTOR" rootfs/connector
+    make "bin/$CONNECTOR" TAGS=baton_lambda_support && mv "bin/$CONNECTOR" bin/connector
 
 FROM source AS build
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    make "bin/$CONNECTOR" && mv "bin/$CONNECTOR" rootfs/connector
+    make "bin/$CONNECTOR" && mv "bin/$CONNECTOR" bin/connector
 
-# AWS Lambda speaks to the binary itself, which brings its own runtime client:
-# no base image of Amazon's is needed. Only /tmp can be written there.
-FROM scratch AS lambda
-ARG CONNECTOR
-ARG VERSION=dev
-LABEL org.opencontainers.image.title="$CONNECTOR" \
-      org.opencontainers.image.description="Reads users, groups and group memberships for ConductorOne; for AWS Lambda" \
-      org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.source="https://github.com/conductorone/baton-connectors" \
-      org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build-lambda /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build-lambda /src/rootfs/ /
-ENV HOME=/tmp
-USER 65532:65532
-ENTRYPOINT ["/connector", "lambda"]
-
-FROM scratch AS image
+# What all images have in common.
+FROM scratch AS root
 ARG CONNECTOR
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="$CONNECTOR" \
@@ -55,11 +48,33 @@ LABEL org.opencontainers.image.title="$CONNECTOR" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.source="https://github.com/conductorone/baton-connectors" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /src/rootfs/ /
+COPY --from=base /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=base /src/rootfs/ /
 ENV HOME=/tmp
 USER 65532:65532
-# One-shot syncs write sync.c1z here, temporary files go to /tmp.
+# One-shot syncs write sync.c1z here; temporary files go to /tmp.
 WORKDIR /out
+
+# AWS Lambda speaks to the binary itself, which brings its own runtime client:
+# no base image of Amazon's is needed. Only /tmp can be written there.
+FROM root AS lambda
+COPY --from=build-lambda /src/bin/THIRD_PARTY_LICENSES /src/bin/connector /
+ENTRYPOINT ["/connector", "lambda"]
+
+FROM root AS released-lambda
+ARG TARGETPLATFORM
+COPY bin/THIRD_PARTY_LICENSES /
+COPY $TARGETPLATFORM/$CONNECTOR /connector
+ENTRYPOINT ["/connector", "lambda"]
+
+FROM root AS released
+ARG TARGETPLATFORM
+COPY bin/THIRD_PARTY_LICENSES /
+COPY $TARGETPLATFORM/$CONNECTOR /connector
+VOLUME ["/out", "/tmp"]
+ENTRYPOINT ["/connector"]
+
+FROM root AS image
+COPY --from=build /src/bin/THIRD_PARTY_LICENSES /src/bin/connector /
 VOLUME ["/out", "/tmp"]
 ENTRYPOINT ["/connector"]

@@ -10,8 +10,8 @@ BUILD  = CGO_ENABLED=0 go build -trimpath $(if $(TAGS),-tags $(TAGS)) -ldflags '
 TOOL   = go tool -modfile=tools/$(1)/go.mod $(2)
 
 # The race detector needs cgo and a C compiler.
-CC_FOUND := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v $$(go env CC) 2>/dev/null)
-RACE     := $(if $(CC_FOUND),-race)
+CC_FOUND  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v $$(go env CC) 2>/dev/null)
+RACE      = $(if $(CC_FOUND),-race)
 
 GOTEST   ?= go test
 TESTS    ?= ./...
@@ -36,6 +36,13 @@ bin/simulators:
 
 bin/baton:
 	CGO_ENABLED=0 go build -modfile=tools/go.mod -trimpath -ldflags '-s -w' -o $@ github.com/conductorone/baton-sdk/cmd/baton
+
+bin/cyclonedx-gomod:
+	CGO_ENABLED=0 go build -modfile=tools/sbom/go.mod -trimpath -ldflags '-s -w' -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+bin/THIRD_PARTY_LICENSES: go.mod go.sum
+	@mkdir -p bin
+	sh scripts/licenses.sh > $@.new && mv $@.new $@
 
 .PHONY: demo
 demo: build bin/simulators bin/baton ## Sync two simulated vendors and show what is in the result
@@ -83,6 +90,10 @@ vuln: ## Look for known vulnerabilities in what is linked in (asks vuln.go.dev)
 fuzz: ## Run each fuzz target for FUZZTIME (1m)
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
+.PHONY: docs
+docs: ## Check the prose: spelling, links, commands, flags
+	$(call TOOL,lint,misspell) -error -locale US $$(git ls-files '*.md' '*.mdx')
+
 .PHONY: generate
 generate: build ## Write all generated files anew
 	go generate ./...
@@ -106,10 +117,27 @@ cross: ## Compile for every platform that is released
 	@for c in $(CONNECTORS); do echo "linux/arm64 lambda $$c"; GOOS=linux GOARCH=arm64 CGO_ENABLED=0 \
 		go build -tags baton_lambda_support -o /dev/null ./cmd/$$c || exit 1; done
 
-.PHONY: release-check
-release-check: ## Check the release configuration and build a snapshot into dist/
+.PHONY: image
+image: ## Build the image of CONNECTOR (TARGET=lambda for AWS Lambda)
+	docker build --build-arg CONNECTOR=$(CONNECTOR) --build-arg VERSION=$(VERSION) --target $(or $(TARGET),image) \
+		-t $(CONNECTOR)$(if $(TARGET),-$(TARGET)):$(VERSION) .
+
+.PHONY: snapshot
+snapshot: ## Check the release configuration and make a whole release in dist/, unsigned
 	$(call TOOL,release,goreleaser) check
-	$(call TOOL,release,goreleaser) release --snapshot --clean
+	$(call TOOL,release,goreleaser) release --snapshot --clean --skip=docker,sign
+
+.PHONY: release
+release: ## Publish the tag that is checked out (what the release workflow does)
+	$(call TOOL,release,goreleaser) release --clean
+
+.PHONY: live
+live: bin/$(CONNECTOR) bin/baton ## Sync the real tenant of CONNECTOR whose credentials are in the environment
+	@sh scripts/live.sh $(CONNECTOR)
+
+.PHONY: version
+version:
+	@echo $(VERSION)
 
 .PHONY: clean
 clean: ## Remove what was built
