@@ -139,6 +139,22 @@ func (p *Plane) CAFile() string { return p.caFile }
 // Unreachable cuts all connections and takes no new ones, until Reachable.
 func (p *Plane) Unreachable() { p.listener.gate(true) }
 
+// WaitRefused waits until somebody has tried in vain to reach the plane since
+// it became Unreachable. It ends with an error as Wait does.
+func (p *Plane) WaitRefused(alive context.Context) error {
+	ctx, cancel := context.WithTimeout(alive, patience)
+	defer cancel()
+	p.listener.mu.Lock()
+	refused := p.listener.refused
+	p.listener.mu.Unlock()
+	select {
+	case <-refused:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Reachable ends Unreachable.
 func (p *Plane) Reachable() { p.listener.gate(false) }
 
@@ -199,9 +215,11 @@ func (p *Plane) violation(text string) {
 type gatedListener struct {
 	net.Listener
 
-	mu   sync.Mutex
-	shut bool
-	open map[net.Conn]bool
+	mu      sync.Mutex
+	shut    bool
+	refused chan struct{} // closed at the first refusal since it was shut
+	turned  bool
+	open    map[net.Conn]bool
 }
 
 func (l *gatedListener) Accept() (net.Conn, error) {
@@ -212,6 +230,10 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 		}
 		l.mu.Lock()
 		if l.shut {
+			if !l.turned {
+				l.turned = true
+				close(l.refused)
+			}
 			l.mu.Unlock()
 			_ = conn.Close()
 			continue
@@ -229,6 +251,7 @@ func (l *gatedListener) gate(shut bool) {
 	if !shut {
 		return
 	}
+	l.refused, l.turned = make(chan struct{}), false
 	for conn := range l.open {
 		_ = conn.Close()
 	}

@@ -58,6 +58,8 @@ type Runtime struct {
 	sequence int
 	waiting  map[string]*invocation
 	record   []Invocation
+	polled   map[string]bool // instances that have asked for an invocation
+	joined   chan struct{}   // closed, and replaced, when one more has
 }
 
 // Invocation is one call that a function answered.
@@ -97,6 +99,7 @@ func Start(tb testing.TB) *Runtime {
 	r := &Runtime{
 		public: public, signer: signer, forger: forger,
 		queue: make(chan *invocation), waiting: map[string]*invocation{},
+		polled: map[string]bool{}, joined: make(chan struct{}),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+prefix+"next", r.next)
@@ -160,8 +163,35 @@ func (r *Runtime) Invocations() []Invocation {
 	return append([]Invocation(nil), r.record...)
 }
 
+// Wait waits until so many instances have started. It ends with an error when
+// alive is done or an invocation would have timed out.
+func (r *Runtime) Wait(alive context.Context, instances int) error {
+	ctx, cancel := context.WithTimeout(alive, timeout)
+	defer cancel()
+	for {
+		r.mu.Lock()
+		n, joined := len(r.polled), r.joined
+		r.mu.Unlock()
+		if n >= instances {
+			return nil
+		}
+		select {
+		case <-joined:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // next hands the next invocation to a process that asks for one.
 func (r *Runtime) next(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	if !r.polled[req.RemoteAddr] {
+		r.polled[req.RemoteAddr] = true
+		close(r.joined)
+		r.joined = make(chan struct{})
+	}
+	r.mu.Unlock()
 	select {
 	case i := <-r.queue:
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", i.id)
