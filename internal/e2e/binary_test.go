@@ -63,8 +63,12 @@ func build(t testing.TB, name, file string, args ...string) string {
 	path := filepath.Join(binaries.dir, file)
 	if binaries.made[file] == nil {
 		binaries.made[file] = sync.OnceValue(func() error {
-			args := append([]string{"build", "-o", path, "-ldflags=-s -w"}, args...)
-			out, err := exec.Command("go", append(args, "../../cmd/"+name)...).CombinedOutput()
+			// The flags of a release, which the other commands of the Makefile
+			// build with too: all share one build cache.
+			args := append([]string{"build", "-o", path, "-trimpath", "-ldflags=-s -w"}, args...)
+			build := exec.Command("go", append(args, "../../cmd/"+name)...)
+			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+			out, err := build.CombinedOutput()
 			if err != nil {
 				return errors.New(string(out))
 			}
@@ -114,6 +118,14 @@ type process struct {
 // but what it is given.
 func start(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
+	p := prepare(t, path, env, args...)
+	p.run()
+	return p
+}
+
+// prepare is start without running it, for a test that changes p.cmd first.
+func prepare(t testing.TB, path string, env []string, args ...string) *process {
+	t.Helper()
 	home := t.TempDir()
 	p := &process{t: t, cmd: exec.Command(path, args...)}
 	p.stdout.changed, p.stderr.changed = make(chan struct{}), make(chan struct{})
@@ -122,8 +134,14 @@ func start(t testing.TB, path string, env []string, args ...string) *process {
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	// Its children may hold its output open after it has ended.
 	p.cmd.WaitDelay = 10 * time.Second
+	return p
+}
+
+// run starts a prepared process.
+func (p *process) run() {
+	p.t.Helper()
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", filepath.Base(path), err)
+		p.t.Fatalf("start %s: %v", filepath.Base(p.cmd.Path), err)
 	}
 	alive, ended := context.WithCancel(context.Background())
 	p.alive = alive
@@ -131,14 +149,13 @@ func start(t testing.TB, path string, env []string, args ...string) *process {
 		defer ended()
 		_ = p.cmd.Wait() // the state tells
 	}()
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-alive.Done()
-		if t.Failed() {
-			t.Logf("%s said:\n%s%s", filepath.Base(path), p.stdout.String(), p.stderr.String())
+		if p.t.Failed() {
+			p.t.Logf("%s said:\n%s%s", filepath.Base(p.cmd.Path), p.stdout.String(), p.stderr.String())
 		}
 	})
-	return p
 }
 
 // wait waits for the process to end and returns its exit code, -1 where a

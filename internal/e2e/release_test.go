@@ -1,0 +1,372 @@
+package e2e
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The budgets of a stripped, static binary in bytes. A binary is nearly all
+// SDK: what exceeds its budget has taken a new dependency along. Raise one
+// only knowing what for.
+const (
+	sizeBudget       = 48_000_000
+	lambdaSizeBudget = 53_000_000
+)
+
+// repository is the top of the checkout, seen from this package.
+const repository = "../.."
+
+func repoFile(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, filepath.Join(path...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// dockerStage is one stage of a Dockerfile.
+type dockerStage struct {
+	from  string
+	steps []dockerStep
+}
+
+// dockerStep is one instruction of a stage.
+type dockerStep struct{ name, args string }
+
+// last returns the arguments of the stage's last instruction of a name.
+func (s dockerStage) last(name string) string {
+	for _, step := range slices.Backward(s.steps) {
+		if step.name == name {
+			return step.args
+		}
+	}
+	return ""
+}
+
+// dockerfile returns the stages of the Dockerfile by their names.
+func dockerfile(t *testing.T) map[string]dockerStage {
+	t.Helper()
+	var text strings.Builder
+	for line := range strings.Lines(repoFile(t, "Dockerfile")) {
+		if !strings.HasPrefix(line, "#") {
+			text.WriteString(line)
+		}
+	}
+	stages := map[string]dockerStage{}
+	var name string
+	for line := range strings.Lines(strings.ReplaceAll(text.String(), "\\\n", " ")) {
+		instruction, args, _ := strings.Cut(strings.TrimSpace(line), " ")
+		args = strings.TrimSpace(args)
+		switch {
+		case instruction == "":
+		case instruction == "FROM":
+			words := strings.Fields(args)
+			if len(words) < 3 || words[len(words)-2] != "AS" {
+				t.Fatalf("FROM %s: no name", args)
+			}
+			name = words[len(words)-1]
+			stages[name] = dockerStage{from: words[len(words)-3]}
+		case name != "":
+			current := stages[name]
+			current.steps = append(current.steps, dockerStep{instruction, args})
+			stages[name] = current
+		}
+	}
+	return stages
+}
+
+// chain returns all steps that lead to a stage, its ancestors' first, and the
+// image that they start from.
+func chain(stages map[string]dockerStage, name string) (base string, steps []dockerStep) {
+	current, ok := stages[name]
+	if !ok {
+		return name, nil
+	}
+	base, steps = chain(stages, current.from)
+	return base, append(steps, current.steps...)
+}
+
+// runStage does in a directory what a build stage does in its WORKDIR.
+func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]string) {
+	t.Helper()
+	env := map[string]string{}
+	for _, step := range steps {
+		switch step.name {
+		case "WORKDIR":
+			if step.args != "/src" {
+				t.Fatalf("WORKDIR %s", step.args)
+			}
+		case "ARG":
+			name, standard, _ := strings.Cut(step.args, "=")
+			if value, ok := args[name]; ok {
+				env[name] = value
+			} else if standard != "" {
+				env[name] = standard
+			}
+		case "ENV":
+			for pair := range strings.FieldsSeq(step.args) {
+				name, value, _ := strings.Cut(pair, "=")
+				env[name] = os.Expand(value, func(name string) string { return env[name] })
+			}
+		case "COPY":
+			if step.args != ". ." {
+				t.Fatalf("COPY %s", step.args)
+			}
+			copyCheckout(t, dir)
+		case "RUN":
+			command := regexp.MustCompile(`^(--mount=\S+\s+)*`).ReplaceAllString(step.args, "")
+			run := exec.Command("sh", "-c", command)
+			run.Dir = dir
+			run.Env = slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "MAKE") || strings.HasPrefix(pair, "MFLAGS") })
+			for name, value := range env {
+				run.Env = append(run.Env, name+"="+value)
+			}
+			if out, err := run.CombinedOutput(); err != nil {
+				t.Fatalf("RUN %s: %v\n%s", command, err, out)
+			}
+		default:
+			t.Fatalf("%s %s: a build stage does no such thing", step.name, step.args)
+		}
+	}
+}
+
+// copyCheckout copies what a checkout of the work tree would hold.
+func copyCheckout(t *testing.T, to string) {
+	t.Helper()
+	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "Makefile", "go.mod", "go.sum", "scripts", "cmd", "pkg", "internal")
+	list.Dir = repository
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v", err)
+	}
+	for path := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+		content, err := os.ReadFile(filepath.Join(repository, path))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed, and not yet committed
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := filepath.Join(to, path)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(target, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// No container engine is needed to see that an image would work: its root file
+// system is a binary that needs nothing of it, and the commands that make the
+// binary run anywhere.
+func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
+	t.Parallel()
+	stages := dockerfile(t)
+	for _, test := range []struct {
+		target, connector string
+		budget            int64
+		entrypoint        string
+		lambda            bool
+	}{
+		{"image", "baton-rudderstack", sizeBudget, `["/connector"]`, false},
+		{"image", "baton-guru", sizeBudget, `["/connector"]`, false},
+		{"lambda", "baton-guru", lambdaSizeBudget, `["/connector", "lambda"]`, true},
+	} {
+		t.Run(test.target+"/"+test.connector, func(t *testing.T) {
+			t.Parallel()
+			base, steps := chain(stages, test.target)
+			if base != "scratch" {
+				t.Errorf("the image is made from %s: whatever that holds goes along", base)
+			}
+			final := dockerStage{steps: steps}
+			if got := final.last("ENTRYPOINT"); got != test.entrypoint {
+				t.Errorf("entrypoint %s", got)
+			}
+			if got := final.last("USER"); got != "65532:65532" {
+				t.Errorf("user %q: must be a number other than 0 (Kubernetes' runAsNonRoot cannot check names)", got)
+			}
+
+			dir := t.TempDir()
+			from := map[string]string{"image": "build", "lambda": "build-lambda"}[test.target]
+			_, build := chain(stages, from)
+			runStage(t, build, dir, map[string]string{
+				"CONNECTOR": test.connector, "VERSION": "1.2.3-test", "TARGETOS": runtime.GOOS, "TARGETARCH": runtime.GOARCH,
+			})
+			for _, step := range steps {
+				for word := range strings.FieldsSeq(step.args) {
+					if path, ok := strings.CutPrefix(word, "/src/"); ok && step.name == "COPY" {
+						if _, err := os.Stat(filepath.Join(dir, path)); err != nil {
+							t.Errorf("COPY %s: %v", step.args, err)
+						}
+					}
+				}
+			}
+			for _, writable := range []string{"rootfs/out", "rootfs/tmp"} {
+				if info, err := os.Stat(filepath.Join(dir, writable)); err != nil || info.Mode() != fs.ModeDir|fs.ModeSticky|0o777 {
+					t.Errorf("%s: %v, %v", writable, info, err)
+				}
+			}
+
+			path := filepath.Join(dir, "bin", "connector")
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s is %d bytes", test.connector, info.Size())
+			if info.Size() > test.budget {
+				t.Errorf("the binary is %d bytes, above the budget of %d", info.Size(), test.budget)
+			}
+			if runtime.GOOS == "linux" {
+				mustBeStatic(t, path)
+			}
+			if got, want := inEmptyWorld(t, path, "--version"), test.connector+" version 1.2.3-test\n"; got != want {
+				t.Errorf("--version printed %q, want %q", got, want)
+			}
+			if !json.Valid([]byte(inEmptyWorld(t, path, "capabilities"))) {
+				t.Error("capabilities printed no JSON")
+			}
+			if got := strings.Contains(inEmptyWorld(t, path, "--help"), "\n  lambda "); got != test.lambda {
+				t.Errorf("the lambda command is there: %v", got)
+			}
+		})
+	}
+}
+
+// mustBeStatic fails the test if a binary needs a file of its system to start.
+func mustBeStatic(t *testing.T, path string) {
+	t.Helper()
+	file, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, segment := range file.Progs {
+		if segment.Type == elf.PT_INTERP || segment.Type == elf.PT_DYNAMIC {
+			t.Errorf("the binary asks for a dynamic linker (%v): an empty image has none", segment.Type)
+		}
+	}
+}
+
+// inEmptyWorld runs a binary as an empty image does: no PATH, no home but /tmp,
+// a working directory without anything in it. It returns its standard output.
+func inEmptyWorld(t *testing.T, path string, args ...string) string {
+	t.Helper()
+	run := exec.Command(path, args...)
+	run.Dir = t.TempDir()
+	run.Env = []string{"HOME=" + t.TempDir()}
+	var stderr bytes.Buffer
+	run.Stderr = &stderr
+	out, err := run.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out)
+}
+
+// What is released must be what is tested: the same flags, and a binary for
+// every platform that the documentation names.
+func TestReleaseBuildsEveryPlatform(t *testing.T) {
+	t.Parallel()
+	var config struct {
+		Builds []struct {
+			ID, Main, Binary          string
+			Env, Flags, Ldflags, Tags []string
+			Goos, Goarch              []string
+		}
+	}
+	if err := yaml.Unmarshal([]byte(repoFile(t, ".goreleaser.yaml")), &config); err != nil {
+		t.Fatal(err)
+	}
+	everywhere, linux := []string{"linux", "darwin", "windows"}, []string{"linux"}
+	want := map[string][]string{
+		"baton-rudderstack": everywhere, "baton-guru": everywhere,
+		"baton-rudderstack-lambda": linux, "baton-guru-lambda": linux,
+	}
+	got := map[string][]string{}
+	for _, build := range config.Builds {
+		got[build.ID] = build.Goos
+		name, lambda := strings.CutSuffix(build.ID, "-lambda")
+		if build.Binary != name || build.Main != "./cmd/"+name {
+			t.Errorf("%s builds %s from %s", build.ID, build.Binary, build.Main)
+		}
+		if slices.Contains(build.Tags, "baton_lambda_support") != lambda {
+			t.Errorf("%s has the tags %q", build.ID, build.Tags)
+		}
+		if !slices.Equal(build.Goarch, []string{"amd64", "arm64"}) {
+			t.Errorf("%s is built for %q", build.ID, build.Goarch)
+		}
+		flags := strings.Join(slices.Concat(build.Env, build.Flags, build.Ldflags), " ")
+		if flags != "CGO_ENABLED=0 -trimpath -s -w -X main.version={{ .Version }}" {
+			t.Errorf("%s is built with %s", build.ID, flags)
+		}
+	}
+	if !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("builds %q, want %q", got, want)
+	}
+	if makefile := repoFile(t, "Makefile"); !strings.Contains(makefile, "CGO_ENABLED=0 go build -trimpath $(if $(TAGS),-tags $(TAGS)) -ldflags '-s -w -X main.version=$(VERSION)'") {
+		t.Error("the Makefile builds with other flags than a release")
+	}
+}
+
+// An action that is named by a tag is whatever its owner, or whoever took the
+// owner's account, puts there tomorrow; and it gets the workflow's token.
+func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
+	t.Parallel()
+	targets := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(repoFile(t, "Makefile"), -1) {
+		targets[match[1]] = true
+	}
+	paths, err := fs.Glob(os.DirFS(repository), ".github/workflows/*.yml")
+	if err != nil || len(paths) < 3 {
+		t.Fatalf("workflows: %q, %v", paths, err)
+	}
+	pinned := regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	for _, path := range paths {
+		text := repoFile(t, path)
+		if !strings.Contains(text, "\npermissions: {}\n") {
+			t.Errorf("%s: a job that asks for no permission must have none", path)
+		}
+		for _, match := range regexp.MustCompile(`uses: (.*)`).FindAllStringSubmatch(text, -1) {
+			if !pinned.MatchString(match[1]) {
+				t.Errorf("%s: %s is not pinned by commit, with its version as a comment", path, match[1])
+			}
+		}
+		for _, match := range regexp.MustCompile(`run: make ([a-z-]+)`).FindAllStringSubmatch(text, -1) {
+			if !targets[match[1]] {
+				t.Errorf("%s: the Makefile has no target %s", path, match[1])
+			}
+		}
+	}
+}
+
+// ConductorOne reads these files to learn what a connector can do and what it
+// asks for.
+func TestCommittedCapabilitiesAndSchemaAreTheBinarys(t *testing.T) {
+	t.Parallel()
+	for _, connector := range []string{"baton-rudderstack", "baton-guru"} {
+		for command, file := range map[string]string{"capabilities": "baton_capabilities.json", "config": "config_schema.json"} {
+			t.Run(connector+"/"+command, func(t *testing.T) {
+				t.Parallel()
+				if got := inEmptyWorld(t, binary(t, connector), command); got != repoFile(t, "cmd", connector, file) {
+					t.Errorf("cmd/%s/%s is out of date: run make generate", connector, file)
+				}
+			})
+		}
+	}
+}
