@@ -1,0 +1,443 @@
+package rudderstack
+
+import (
+	"fmt"
+	"math"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+const (
+	// pageRows is the count of a request. Servers refuse more than they like
+	// (400 tooMany) or cap it in silence; 100 is accepted everywhere seen.
+	pageRows = 100
+	// maxNear is how many ids of rows received last a walk remembers.
+	maxNear = 8
+	// maxBack is how often a walk may step back or begin anew.
+	maxBack = 20
+	// maxSeen ends a walk through a list without end.
+	maxSeen = 10_000_000
+	// maxBlank is how many pages in a row may bring a nextCursor and no rows.
+	maxBlank = 100
+)
+
+// walk is a place in a SCIM list.
+//
+// SCIM paging is stateless (RFC 7644, section 3.4.2.4): when a row goes, those
+// behind it move up by one, and a client that goes on at the next index misses
+// one in silence. So each page after the first overlaps the one before by the
+// last row received. The walk holds as long as rows keep their order: when
+// one of the rows received last is in a page, the rows after it are those
+// that follow, wherever the indexes are by now. When none is there, the walk
+// steps back until it finds one. That costs no request: a page of 101 rows
+// brings 100 new ones.
+type walk struct {
+	// Seen is how many rows have been received, as far as is known the index
+	// of the last one in the list.
+	Seen int `json:"n,omitempty"`
+	// Start is the startIndex of the next request.
+	Start int `json:"s"`
+	// Near are fingerprints of the ids received last, the newest at the end.
+	Near []uint64 `json:"a,omitempty"`
+	// First is the fingerprint of the first row of all.
+	First uint64 `json:"f,omitempty"`
+	// Moved says that a page from elsewhere than the beginning has come.
+	Moved bool `json:"m,omitempty"`
+	// Plain says that pages do not overlap, because the server rounds
+	// startIndex down to a page of its own.
+	Plain bool `json:"p,omitempty"`
+	// Sure says that totalResults counts the list, not the page: they have
+	// differed.
+	Sure bool `json:"u,omitempty"`
+	// Less says that the server refuses a count above pageRows.
+	Less bool `json:"l,omitempty"`
+	// Bare says that the server refuses excludedAttributes.
+	Bare bool `json:"e,omitempty"`
+	// Total is the last totalResults, -1 for none. With vendor cursors it is
+	// the smallest.
+	Total int `json:"t"`
+	// Back counts the steps back and the new beginnings.
+	Back int `json:"b,omitempty"`
+	// Cursor is the server's own cursor of the next page (RFC 9865).
+	Cursor string `json:"c,omitempty"`
+	// Rest says that the next request repeats the last one, because its page
+	// had more rows than a page of ours may have.
+	Rest bool `json:"r,omitempty"`
+	// Blank counts pages without rows.
+	Blank int `json:"z,omitempty"`
+	// Trail notices circles.
+	Trail directory.Trail `json:"y"`
+}
+
+func newWalk() walk { return walk{Start: 1, Total: -1} }
+
+// begins says that the walk has received nothing yet.
+func (w *walk) begins() bool { return w.Start == 1 && w.Seen == 0 && w.Cursor == "" && !w.Rest }
+
+// valid says whether a walk that came in a cursor can be one of ours.
+func (w *walk) valid() bool {
+	within := func(n, low, high int) bool { return n >= low && n <= high }
+	return within(w.Seen, 0, maxSeen) && within(w.Start, 1, maxSeen) && within(len(w.Near), 0, maxNear) &&
+		within(w.Total, -1, math.MaxInt32) && within(w.Back, 0, maxBack) && within(w.Blank, 0, maxBlank) &&
+		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0)
+}
+
+// count is the count of the next request.
+func (w *walk) count() int {
+	if w.Start == 1 || w.Plain || w.Less || w.Cursor != "" {
+		return pageRows
+	}
+	return pageRows + 1
+}
+
+// near says whether an id is one of those received last.
+func (w *walk) near(id uint64) bool { return w.age(id) >= 0 }
+
+// age is 0 for the id received last, 1 for the one before, -1 for none.
+func (w *walk) age(id uint64) int {
+	for age := range w.Near {
+		if w.Near[len(w.Near)-1-age] == id {
+			return age
+		}
+	}
+	return -1
+}
+
+// move is what one page does to a walk.
+type move struct {
+	// from and to are the rows of the page to hand on, apart from those that
+	// are near.
+	from, to int
+	next     walk
+	done     bool
+	// stride is by how much the start of the pages that surely follow grows;
+	// 0 where only the next is sure.
+	stride int
+}
+
+// lead are the startIndexes that the walk will ask for next if the server
+// goes on as it does, at most so many and never beyond the total.
+func (m *move) lead(limit int) []int {
+	w := &m.next
+	if w.Cursor != "" || w.Rest || w.Plain || w.Total <= w.Seen {
+		return nil
+	}
+	starts := make([]int, 0, limit)
+	for start := w.Start; len(starts) < limit && start < w.Total; start += m.stride {
+		starts = append(starts, start)
+		if m.stride == 0 {
+			break
+		}
+	}
+	return starts
+}
+
+// walkError says why a walk cannot go on.
+type walkError struct {
+	code   codes.Code
+	what   string
+	advice rest.Advice
+}
+
+func (e *walkError) Error() string { return e.what }
+
+func (w *walk) changed() error {
+	return &walkError{
+		codes.Aborted,
+		fmt.Sprintf("the rows received last cannot be found again after %d rows", w.Seen),
+		rest.Advice{
+			Cause: "the directory changed too much while it was read, or the server has no stable order",
+			Next:  "run the sync again; if it fails again, report this message to RudderStack support",
+		},
+	}
+}
+
+func (w *walk) broken(format string, args ...any) error {
+	return &walkError{
+		codes.FailedPrecondition, fmt.Sprintf(format, args...),
+		rest.Advice{
+			Cause: "the server's paging is not that of RFC 7644, so that rows would be missing",
+			Next:  "run the sync again; if it fails again, report this message to RudderStack support",
+		},
+	}
+}
+
+// again is the walk from the beginning, keeping what it learned of the
+// server. The cost is what it takes from the bound on such moves.
+func (w *walk) again(cost int) (move, error) {
+	next := newWalk()
+	next.Plain, next.Less, next.Bare = w.Plain, w.Less, w.Bare
+	if next.Back = w.Back + cost; next.Back > maxBack {
+		return move{}, w.changed()
+	}
+	return move{next: next}, nil
+}
+
+// match is where the rows received last are in a page.
+type match int
+
+const (
+	absent    match = iota // nowhere, or too few to be sure
+	aligned                // together and in order
+	scattered              // there, but not as they were
+)
+
+// find looks for the rows received last in a page: at is the index of the
+// newest that is there, and age its age.
+func (w *walk) find(ids []uint64) (how match, at, age int) {
+	if len(ids) > 0 && w.age(ids[0]) == 0 {
+		return aligned, 0, 0 // right where it is expected
+	}
+	found, together := 0, true
+	for i, id := range ids {
+		a := w.age(id)
+		if a < 0 {
+			continue
+		}
+		// A row may have come in between two.
+		together = together && (found == 0 || i-at <= 2 && a <= age)
+		found++
+		at, age = i, a
+	}
+	switch {
+	case found > 0 && together && found >= min(3, len(w.Near)):
+		return aligned, at, age
+	case found >= 2 && !together:
+		return scattered, at, age
+	}
+	// A single one may have been moved there from somewhere else.
+	return absent, -1, 0
+}
+
+// advance takes a page, given by the fingerprints of its ids, its total (-1
+// for none) and its nextCursor, and says which rows are to be handed on and
+// how the walk continues.
+func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
+	if w.Cursor != "" || w.Rest || cursor != "" {
+		return w.follow(ids, total, cursor)
+	}
+	n := len(ids)
+	m := move{to: n, next: *w}
+	next := &m.next
+	how, at, age := w.find(ids)
+	wrapped := n > 0 && w.Start > 1 && ids[0] == w.First
+	if n > 0 && total == n && !wrapped && (w.Start > 1 || w.perhapsCapped(n)) {
+		// Behind the beginning a page is shorter than the list, so this total
+		// counts the page and says nothing. At the beginning it may be so.
+		total = -1
+	}
+	next.Total = total
+	if w.Start == 1 && (total > n || n > pageRows) {
+		next.Sure = true
+	}
+	switch {
+	case w.Seen == 0:
+		if n == 0 {
+			if total > 0 {
+				return move{}, w.broken("the list states totalResults %d and brings no row", total)
+			}
+			m.done = true
+			return m, nil
+		}
+		next.Seen = n
+	case w.Plain && w.Total >= 0 && total >= 0 && total < w.Total:
+		// Rows went, so others may have moved up past the place of the walk.
+		return w.again(1)
+	case how == scattered:
+		return w.again(maxBack / 4)
+	case how == aligned:
+		m.from = at + 1
+		// Either rows moved, or the server answers with an earlier window than
+		// the one asked for. The lower of the two places is safe: it can only
+		// bring a row twice.
+		place := max(1, min(w.Seen-age, w.Start+at))
+		if at == 0 && !w.Plain {
+			place = w.Start
+		}
+		next.Seen = place + n - m.from
+	case w.Plain && wrapped:
+		m.from = n
+	case w.Plain:
+		next.Seen = w.Seen + n
+	case n == 0 && total >= w.Start:
+		return move{}, w.broken("a page is empty after %d rows although totalResults is %d", w.Seen, total)
+	case w.Start == 1:
+		// The way back has come to the beginning: all is read anew.
+		if n == 0 {
+			return move{}, w.changed()
+		}
+		next.Seen, next.Near = n, nil
+	default:
+		return w.back(n)
+	}
+	if n > 0 && w.Start == 1 {
+		next.First = ids[0]
+	}
+	if next.Seen > maxSeen {
+		return move{}, w.broken("the list has no end after %d rows", w.Seen)
+	}
+	if m.from == n {
+		return w.barren(m, n, total, at, wrapped)
+	}
+
+	if n-m.from > directory.MaxRows {
+		m.to = m.from + directory.MaxRows
+		next.Seen -= n - m.to
+	}
+	next.remember(ids[m.from:m.to])
+	next.Moved = w.Moved || w.Start > 1 && !wrapped
+	if err := next.Trail.Step(places(ids[m.from:m.to])); err != nil {
+		return move{}, w.broken("%v after %d rows", err, w.Seen)
+	}
+	if m.to == n && total >= 0 && next.Seen >= total && (total != n || !w.perhapsCapped(n)) {
+		m.done = true
+	}
+	next.Start = next.Seen
+	if next.Plain {
+		next.Start = next.Seen + 1
+	}
+	if at == 0 && m.to == n && w.Start > 1 && how == aligned {
+		m.stride = n - 1
+	}
+	if at > 0 && n <= directory.MaxRows {
+		// Rows that came in before the known ones are handed on as well.
+		m.from = 0
+	}
+	return m, nil
+}
+
+// barren judges a page that brings nothing new: the end of the list, or a
+// server that does not do as it was asked. If it has rows, the last is the one
+// at index at, received last.
+func (w *walk) barren(m move, n, total, at int, wrapped bool) (move, error) {
+	next := &m.next
+	if wrapped && !w.Sure && !w.Moved && (total < 0 || total == n) && (n == w.count() || n == pageRows || n == pageRows/2) {
+		// Page one again, as long as the request or as a usual limit, and no
+		// total that counts more than the page: there may be rows that cannot
+		// be read.
+		return move{}, w.broken("the server answers every request with its first %d rows", n)
+	}
+	exact := n == 1 && at == 0
+	switch {
+	case total >= 0 && next.Seen >= total, exact && total < 0:
+		m.done = true
+	case n > 0 && n < pageRows && !wrapped && total >= 0 && w.Start+n-1 >= total:
+		// Rows came in before this place and moved the known ones on.
+		m.done = true
+	case !w.Plain && n > 1 && !wrapped && w.Start+at > w.Seen:
+		// The same, more than a page of them: go where the known row is now.
+		if next.Back++; next.Back > maxBack {
+			return move{}, w.changed()
+		}
+		next.Start = w.Start + at
+	case !w.Plain && min(w.Start, next.Seen) < w.Seen:
+		// On the way back no more than the place was to be found.
+		next.Start = next.Seen
+	case !w.Plain:
+		next.Plain = true
+		next.Start = next.Seen + 1
+	case total >= 0:
+		return move{}, w.broken("the list ends after %d rows but states totalResults %d", next.Seen, total)
+	default:
+		m.done = true
+	}
+	return m, nil
+}
+
+// back is the step back from a page in which nothing is known.
+func (w *walk) back(n int) (move, error) {
+	next := *w
+	if next.Back++; next.Back > maxBack {
+		return move{}, w.changed()
+	}
+	// By a page as the server makes them, so that no row is left out between.
+	by := pageRows
+	if n > 1 && n < pageRows && w.Total > w.Seen+n {
+		by = n - 1
+	}
+	next.Start = max(1, w.Start-by)
+	next.Trail = directory.Trail{}
+	return move{next: next}, nil
+}
+
+// perhapsCapped says that a page of n rows may have been cut off by a limit
+// rather than by the end of the list: it is as long as was asked for, or of a
+// round length, as limits are.
+func (w *walk) perhapsCapped(n int) bool {
+	return !w.Sure && n <= pageRows+1 && (n >= w.count() || n%5 == 0)
+}
+
+// follow is advance for a server with cursors of its own (RFC 9865).
+func (w *walk) follow(ids []uint64, total int, cursor string) (move, error) {
+	n := len(ids)
+	m := move{to: n, next: *w}
+	next := &m.next
+	if w.Rest {
+		for i, id := range ids {
+			if a := w.age(id); a == 0 {
+				m.from = i + 1
+			}
+		}
+		if m.from == 0 {
+			// The page has changed and is read anew.
+			if next.Back++; next.Back > maxBack {
+				return move{}, w.changed()
+			}
+		}
+	}
+	if total >= 0 && (w.Total < 0 || total < w.Total) {
+		next.Total = total
+	}
+	if w.Cursor == "" && w.Seen > 0 && n > 0 && w.age(ids[0]) == 0 {
+		m.from = max(m.from, 1) // the overlap
+	}
+	next.Seen += n - m.from
+	if next.Rest = n-m.from > directory.MaxRows; next.Rest {
+		m.to = m.from + directory.MaxRows
+		next.Seen -= n - m.to
+	}
+	next.remember(ids[m.from:m.to])
+	if next.Seen > maxSeen {
+		return move{}, w.broken("the list has no end after %d rows", w.Seen)
+	}
+	if next.Rest {
+		return m, nil
+	}
+	if next.Cursor = cursor; cursor == "" {
+		if next.Total > next.Seen {
+			return move{}, w.broken("the list ends after %d rows but states totalResults %d", next.Seen, next.Total)
+		}
+		m.done = true
+		return m, nil
+	}
+	if next.Blank++; n > 0 {
+		next.Blank = 0
+	}
+	if next.Blank >= maxBlank {
+		return move{}, w.broken("%d pages in a row bring no row but a nextCursor", maxBlank)
+	}
+	if err := next.Trail.Step(cursor); err != nil {
+		return move{}, w.broken("%v (nextCursor after %d rows)", err, next.Seen)
+	}
+	return m, nil
+}
+
+// remember notes the ids received last.
+func (w *walk) remember(ids []uint64) {
+	near := append(append(make([]uint64, 0, len(w.Near)+maxNear), w.Near...), ids[max(0, len(ids)-maxNear):]...)
+	w.Near = near[max(0, len(near)-maxNear):]
+}
+
+// places is a text that identifies rows.
+func places(ids []uint64) string {
+	text := make([]byte, 0, 8*len(ids))
+	for _, id := range ids {
+		for shift := 0; shift < 64; shift += 8 {
+			text = append(text, byte(id>>shift))
+		}
+	}
+	return string(text)
+}

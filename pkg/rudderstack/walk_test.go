@@ -1,0 +1,464 @@
+package rudderstack
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+)
+
+// A list costs one request for each 100 rows, and no row is missing or twice.
+func TestAListCostsARequestForEach100Rows(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 99, 101, 199, 200, 201, 300, 1000, 2345} {
+		for _, ahead := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d users, read-ahead %t", n, ahead), func(t *testing.T) {
+				t.Parallel()
+				server := &scim{users: ids("u", n)}
+				source := server.start(t)
+				if !ahead {
+					source = server.start(t, noReadAhead)
+				}
+				got, err := walkUsers(t, source)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(got, server.users) {
+					t.Errorf("%d of %d users", len(got), n)
+				}
+				if want := max(1, (n+99)/100); server.requests("/Users") != want {
+					t.Errorf("%d requests, want %d: %v", server.requests("/Users"), want, server.asked)
+				}
+			})
+		}
+	}
+}
+
+// Exactly 100 of 100 may be a server that counts its page, so one more request
+// makes sure.
+func TestATotalAsLongAsAFullPageIsNotTrusted(t *testing.T) {
+	server := &scim{users: ids("u", 100)}
+	got, err := walkUsers(t, server.start(t))
+	if err != nil || !slices.Equal(got, server.users) || server.requests("/Users") != 2 {
+		t.Errorf("%d users, %d requests, %v", len(got), server.requests("/Users"), err)
+	}
+}
+
+func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
+	standard := func(rest string) func(ask) answer {
+		return func(a ask) answer {
+			out := a.standard()
+			out.rest = strings.ReplaceAll(rest, "TOTAL", strconv.Itoa(len(a.all)))
+			out.rest = strings.ReplaceAll(out.rest, "COUNT", strconv.Itoa(a.count))
+			out.rest = strings.ReplaceAll(out.rest, "ROWS", strconv.Itoa(len(out.ids)))
+			out.rest = strings.ReplaceAll(out.rest, "START", strconv.Itoa(a.start))
+			return out
+		}
+	}
+	window := func(f func(a ask) []string, rest string) func(ask) answer {
+		return func(a ask) answer {
+			out := answer{ids: f(a)}
+			out.rest = strings.ReplaceAll(rest, "TOTAL", strconv.Itoa(len(a.all)))
+			out.rest = strings.ReplaceAll(out.rest, "ROWS", strconv.Itoa(len(out.ids)))
+			return out
+		}
+	}
+	capped := func(limit int) func(a ask) []string {
+		return func(a ask) []string { return a.window(a.start, min(a.count, limit)) }
+	}
+	const total = `"totalResults":TOTAL`
+	const paged = `"totalResults":ROWS`
+	const none = ``
+	failed := codes.FailedPrecondition
+	shuffled := func(a ask) []string {
+		all := slices.Clone(a.all)
+		rand.New(rand.NewPCG(7, uint64(a.nth))).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		a.all = all
+		return a.window(a.start, a.count)
+	}
+	pageAligned := func(size int) func(a ask) []string {
+		return func(a ask) []string {
+			count := a.count
+			if size > 0 {
+				count = size
+			}
+			return a.window((a.start-1)/count*count+1, count)
+		}
+	}
+	wrapping := func(a ask) []string {
+		if a.start > len(a.all) {
+			a.start = 1
+		}
+		return a.window(a.start, a.count)
+	}
+	for _, test := range []struct {
+		name string
+		n    []int
+		list func(ask) answer
+		// code is OK for "all users, in the end".
+		code codes.Code
+		most int // requests
+	}{
+		{"itemsPerPage echoes count", []int{1, 99, 250}, standard(`"totalResults":TOTAL,"itemsPerPage":COUNT,"startIndex":START`), 0, 3},
+		{"itemsPerPage zero", []int{250}, standard(`"totalResults":TOTAL,"itemsPerPage":0`), 0, 3},
+		{"itemsPerPage null", []int{250}, standard(`"totalResults":TOTAL,"itemsPerPage":null,"startIndex":null`), 0, 3},
+		{"itemsPerPage a text", []int{250}, standard(`"totalResults":TOTAL,"itemsPerPage":"many"`), 0, 3},
+		{"startIndex counts from zero", []int{250}, standard(`"totalResults":TOTAL,"startIndex":0`), 0, 3},
+		{"totalResults a string", []int{1, 250}, standard(`"totalResults":"TOTAL"`), 0, 3},
+		{"totalResults with a fraction", []int{250}, standard(`"totalResults":TOTAL.0`), 0, 3},
+		{"totalResults in lower case", []int{250}, standard(`"totalresults":TOTAL`), 0, 3},
+		{"totalResults not a number", []int{250}, standard(`"totalResults":"lots"`), failed, 1},
+		{"totalResults missing", []int{1, 5, 99, 100, 101, 250, 300}, standard(none), 0, 5},
+		{"totalResults null", []int{250}, standard(`"totalResults":null`), 0, 4},
+		{"totalResults negative", []int{250}, standard(`"totalResults":-1`), 0, 4},
+		{"totalResults of the page", []int{1, 37, 99, 100, 101, 200, 250, 300, 301}, standard(paged), 0, 5},
+		{"totalResults too high", []int{37, 100, 250, 300}, standard(`"totalResults":1TOTAL`), failed, 6},
+		{"totalResults zero beside rows", []int{37}, standard(`"totalResults":0`), failed, 1},
+		{"a silent limit of 50", []int{1, 50, 51, 99, 100, 149, 250}, window(capped(50), total), 0, 6},
+		{"a silent limit of 100", []int{100, 101, 199, 200, 250}, window(capped(100), total), 0, 4},
+		{"a silent limit of 1", []int{5}, window(capped(1), total), 0, 7},
+		{"a silent limit of 2", []int{7}, window(capped(2), total), 0, 8},
+		{"a limit of 50 and totals of the page", []int{50, 51, 100, 150, 175}, window(capped(50), paged), 0, 6},
+		{"a limit of 20 and totals of the page", []int{20, 40, 75}, window(capped(20), paged), 0, 6},
+		{"a limit of 50 and no totals", []int{50, 100, 149, 175}, window(capped(50), none), 0, 6},
+		{"no paging: everything always", []int{1, 37, 99, 101, 250, 999, 1000, 1001, 3456}, window(func(a ask) []string { return a.all }, total), 0, 6},
+		{"startIndex ignored", []int{102, 250, 300, 2000}, window(func(a ask) []string { return a.window(1, a.count) }, total), failed, 6},
+		{"startIndex ignored, totals of the page", []int{100, 250, 300}, window(func(a ask) []string { return a.window(1, a.count) }, paged), failed, 6},
+		{"startIndex ignored by a short list", []int{1, 20, 37, 99}, window(func(a ask) []string { return a.window(1, a.count) }, none), 0, 3},
+		{"startIndex ignored beyond a limit", []int{250}, window(func(a ask) []string { return a.window(1, min(a.count, 100)) }, total), failed, 6},
+		{"startIndex ignored, no totals", []int{101, 250}, window(func(a ask) []string { return a.window(1, min(a.count, 100)) }, none), failed, 6},
+		{"past the end comes page one", []int{1, 37, 99, 100, 101, 250, 300}, window(wrapping, total), 0, 4},
+		{"past the end comes page one, no totals", []int{37, 101, 250, 300}, window(wrapping, none), 0, 5},
+		{"indexes modulo the length, no totals", []int{250}, window(func(a ask) []string {
+			out := make([]string, a.count)
+			for i := range out {
+				out[i] = a.all[(a.start-1+i)%len(a.all)]
+			}
+			return out
+		}, none), failed, 1000},
+		{"windows that begin at whole pages", []int{99, 101, 200, 250, 300, 1050}, window(pageAligned(0), total), 0, 14},
+		{"windows of 20 that begin at whole pages", []int{5, 20, 21, 45, 250}, window(pageAligned(20), total), 0, 15},
+		{"windows of 20 that begin at whole pages, no totals", []int{45, 250}, window(pageAligned(20), none), 0, 16},
+		{"windows that overlap by five", []int{101, 250, 1000}, window(func(a ask) []string { return a.window(max(1, a.start-5), a.count) }, total), 0, 13},
+		{"windows from index zero", []int{101, 250}, window(func(a ask) []string { return a.window(max(1, a.start), a.count+1) }, total), 0, 4},
+		{"every row twice", []int{250}, window(func(a ask) []string {
+			double := make([]string, 0, 2*len(a.all))
+			for _, id := range a.all {
+				double = append(double, id, id)
+			}
+			a.all = double
+			return a.window(a.start, a.count)
+		}, none), 0, 8},
+		{"no order at all", []int{150, 250, 1000}, window(shuffled, total), codes.Aborted, 60},
+		{"an empty page before the total", []int{250}, window(func(a ask) []string {
+			if a.start > 1 {
+				return nil
+			}
+			return a.window(a.start, a.count)
+		}, total), failed, 6},
+		{"an empty page one with a total", []int{250}, window(func(ask) []string { return nil }, total), failed, 1},
+	} {
+		for _, n := range test.n {
+			t.Run(fmt.Sprintf("%s, %d users", test.name, n), func(t *testing.T) {
+				t.Parallel()
+				server := &scim{users: ids("u", n), list: test.list}
+				got, err := walkUsers(t, server.start(t, noReadAhead))
+				if codeOf(err) != test.code {
+					t.Fatalf("code %s, want %s: %v", codeOf(err), test.code, err)
+				}
+				if asked := server.requests("/Users"); asked > test.most {
+					t.Errorf("%d requests, want at most %d", asked, test.most)
+				}
+				if test.code != codes.OK {
+					if !strings.HasPrefix(err.Error(), "GET "+server.url+"/Users: ") || strings.Contains(err.Error(), "\n") {
+						t.Errorf("the error does not say where in one line: %v", err)
+					}
+					return
+				}
+				if got = sorted(got); !slices.Equal(got, server.users) {
+					t.Errorf("%d of %d users", len(got), n)
+				}
+			})
+		}
+	}
+}
+
+// Whoever was in the directory all the time is in the result, whatever came
+// and went between two pages.
+func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
+	deviations := map[string]func(a ask) answer{
+		"standard": nil,
+		"limit of 50": func(a ask) answer {
+			a.count = min(a.count, 50)
+			return a.standard()
+		},
+		"no totals": func(a ask) answer { return answer{ids: a.standard().ids} },
+		"past the end comes page one": func(a ask) answer {
+			if a.start > len(a.all) {
+				a.start = 1
+			}
+			return a.standard()
+		},
+		"totals of the page": func(a ask) answer {
+			out := a.standard()
+			out.rest = fmt.Sprintf(`"totalResults":%d`, len(out.ids))
+			return out
+		},
+	}
+	for name, list := range deviations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			failed := 0
+			const rounds = 60
+			for seed := range uint64(rounds) {
+				random := rand.New(rand.NewPCG(seed, 1))
+				server := &scim{users: ids("u", 1+random.IntN(900)), list: list}
+				lasting := map[string]bool{}
+				for _, id := range server.users {
+					lasting[id] = true
+				}
+				rate, joined := random.IntN(12), 0
+				server.before = func(_ string, _ url.Values) {
+					for range random.IntN(rate + 1) {
+						if random.IntN(2) == 0 && len(server.users) > 1 {
+							// Now and then many at a place, as when a team is removed.
+							at, n := random.IntN(len(server.users)), 1
+							if random.IntN(10) == 0 {
+								n = random.IntN(40)
+							}
+							n = min(n, len(server.users)-at)
+							for _, id := range server.users[at : at+n] {
+								delete(lasting, id)
+							}
+							server.users = slices.Delete(slices.Clone(server.users), at, at+n)
+						} else {
+							joined++
+							server.users = slices.Insert(slices.Clone(server.users), random.IntN(len(server.users)+1), fmt.Sprintf("new%d", joined))
+						}
+					}
+				}
+				source := server.start(t)
+				if seed%2 == 0 {
+					source = server.start(t, noReadAhead)
+				}
+				got, err := walkUsers(t, source)
+				if err != nil {
+					if code := codeOf(err); code != codes.Aborted && code != codes.FailedPrecondition {
+						t.Errorf("seed %d: %v", seed, err)
+					}
+					t.Logf("seed %d: %v", seed, err)
+					failed++
+					continue
+				}
+				have := map[string]bool{}
+				for _, id := range got {
+					have[id] = true
+				}
+				for id := range lasting {
+					if !have[id] {
+						t.Errorf("seed %d: %s is lost", seed, id)
+					}
+				}
+			}
+			if failed > rounds/10 {
+				t.Errorf("%d of %d walks failed", failed, rounds)
+			}
+		})
+	}
+}
+
+// One row goes between every two pages, the simplest case of all.
+func TestADeletedRowCostsAStepBackAndLosesNobody(t *testing.T) {
+	server := &scim{users: ids("u", 1000)}
+	gone := map[string]bool{}
+	n := 0
+	server.before = func(path string, query url.Values) {
+		if query.Get("startIndex") != "1" && n < 5 {
+			n++
+			gone[server.users[0]] = true
+			server.users = server.users[1:]
+		}
+	}
+	got, err := walkUsers(t, server.start(t, noReadAhead))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids("u", 1000) {
+		if !gone[id] && !slices.Contains(got, id) {
+			t.Errorf("%s is lost", id)
+		}
+	}
+	if asked := server.requests("/Users"); asked > 10+2*5 {
+		t.Errorf("%d requests for 5 deletions", asked)
+	}
+}
+
+func TestARefusedParameterIsDoneWithout(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		refuse  func(url.Values) bool
+		refused int
+	}{
+		{"count above 100", func(q url.Values) bool { return q.Get("count") == "101" }, 1},
+		{"excludedAttributes", func(q url.Values) bool { return q.Has("excludedAttributes") }, 1},
+		{"both", func(q url.Values) bool { return q.Has("excludedAttributes") || q.Get("count") == "101" }, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := &scim{groups: ids("g", 450)}
+			refused := 0
+			server.other = func(w http.ResponseWriter, r *http.Request) bool {
+				if !test.refuse(r.URL.Query()) {
+					return false
+				}
+				refused++
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprint(w, `{"status":400,"scimType":"tooMany"}`)
+				return true
+			}
+			got, err := walkGroups(t, server.start(t, noReadAhead))
+			if err != nil || !slices.Equal(got, server.groups) {
+				t.Fatalf("%d groups, %v", len(got), err)
+			}
+			if refused != test.refused {
+				t.Errorf("%d refusals, want %d: the walk must remember", refused, test.refused)
+			}
+		})
+	}
+}
+
+// paged answers as RFC 9865 says, with cursors made from an index.
+func paged(size int, rest string) func(a ask) answer {
+	return func(a ask) answer {
+		at, _ := strconv.Atoi(strings.TrimPrefix(a.cursor, "after-"))
+		end := min(at+min(size, a.count), len(a.all))
+		out := answer{ids: a.all[at:end], rest: strings.ReplaceAll(rest, "TOTAL", strconv.Itoa(len(a.all)))}
+		if end < len(a.all) {
+			out.rest = strings.TrimPrefix(out.rest+fmt.Sprintf(`,"nextCursor":"after-%d"`, end), ",")
+		}
+		return out
+	}
+}
+
+func TestCursorsOfTheVendor(t *testing.T) {
+	cycle := func(next ...string) func(a ask) answer {
+		return func(a ask) answer {
+			at := slices.Index(next, a.cursor) + 1
+			return answer{ids: a.window(1+at*10, 10), rest: fmt.Sprintf(`"nextCursor":%q`, next[at%len(next)])}
+		}
+	}
+	long := make([]string, 37)
+	for i := range long {
+		long[i] = fmt.Sprint("c", i)
+	}
+	for _, test := range []struct {
+		name string
+		n    int
+		list func(ask) answer
+		code codes.Code
+		most int
+	}{
+		{"without totals", 250, paged(100, ``), 0, 3},
+		{"with totals", 250, paged(100, `"totalResults":TOTAL`), 0, 3},
+		{"pages of one", 20, paged(1, ``), 0, 20},
+		{"one page", 20, paged(100, ``), 0, 2},
+		{"the end before the total", 250, paged(100, `"totalResults":1TOTAL`), codes.FailedPrecondition, 3},
+		{"the same cursor for ever", 250, cycle("a"), codes.FailedPrecondition, 4},
+		{"a cycle of two", 250, cycle("a", "b"), codes.FailedPrecondition, 10},
+		{"a cycle of 37", 2500, cycle(long...), codes.FailedPrecondition, 150},
+		{"empty pages without end", 1, func(a ask) answer { return answer{rest: fmt.Sprintf(`"nextCursor":"c%d"`, a.nth)} }, codes.FailedPrecondition, 101},
+		{"a cursor of absurd length", 1, func(a ask) answer {
+			return answer{ids: a.all, rest: fmt.Sprintf(`"nextCursor":%q`, strings.Repeat("x", 5000))}
+		}, codes.FailedPrecondition, 1},
+		{"a page of 2,500 rows", 5000, func(a ask) answer {
+			a.count = 2500
+			return paged(2500, ``)(a)
+		}, 0, 8},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := &scim{users: ids("u", test.n), list: test.list}
+			got, err := walkUsers(t, server.start(t))
+			if codeOf(err) != test.code {
+				t.Fatalf("code %s, want %s: %v", codeOf(err), test.code, err)
+			}
+			if err == nil && !slices.Equal(sorted(got), server.users) {
+				t.Errorf("%d of %d users", len(sorted(got)), test.n)
+			}
+			if asked := server.requests("/Users"); asked > test.most {
+				t.Errorf("%d requests, want at most %d", asked, test.most)
+			}
+			for _, line := range server.asked {
+				if strings.Contains(line, "cursor=") && strings.Contains(line, "startIndex") {
+					t.Errorf("a cursor and a startIndex in one request: %s", line)
+				}
+			}
+		})
+	}
+}
+
+// A vendor's cursor that expired while a checkpoint lay must not stop every
+// later run from it.
+func TestAnExpiredCursorOfTheVendorBeginsAnew(t *testing.T) {
+	server := &scim{users: ids("u", 250), list: paged(100, ``)}
+	refused := 0
+	server.other = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("cursor") != "after-200" || refused > 0 {
+			return false
+		}
+		refused++
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"status":"400","scimType":"expiredCursor"}`)
+		return true
+	}
+	got, err := walkUsers(t, server.start(t))
+	if err != nil || !slices.Equal(sorted(got), server.users) {
+		t.Errorf("%d users, %v", len(got), err)
+	}
+}
+
+// A page is fetched by another process than the one that made its cursor.
+func TestAWalkGoesOnInAnotherProcess(t *testing.T) {
+	server := &scim{users: ids("u", 345)}
+	cursor, got := "", []string{}
+	for {
+		page, err := server.start(t).Users(t.Context(), cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page.Rows {
+			got = append(got, row.ID)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, server.users) {
+		t.Errorf("%d users", len(got))
+	}
+}
+
+func TestBackIsBounded(t *testing.T) {
+	w := newWalk()
+	w.Start, w.Seen, w.Near, w.Total = 90_000, 90_000, []uint64{1, 2, 3}, 100_000
+	steps := 0
+	for {
+		m, err := w.advance([]uint64{100, 101, 102}, 100_000, "")
+		if err != nil {
+			var lost *walkError
+			if !errors.As(err, &lost) || lost.code != codes.Aborted {
+				t.Error(err)
+			}
+			break
+		}
+		w = m.next
+		if steps++; steps > 1000 {
+			t.Fatal("no end of stepping back")
+		}
+	}
+}
