@@ -196,6 +196,8 @@ func step[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read
 			w.Bare = true
 		case w.count() > pageRows:
 			w.Less = true
+		case w.endsByCursor():
+			return read[T]{}, nil
 		default:
 			return read[T]{}, err
 		}

@@ -85,6 +85,14 @@ func (w *walk) valid() bool {
 		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0)
 }
 
+// endsByCursor says that the list is complete although the server refuses to
+// go on by index: it pages by cursors alone, so it need not state a total, and
+// its only page had no nextCursor (RFC 9865, section 2.1) and was not of a
+// length that a limit could have caused.
+func (w *walk) endsByCursor() bool {
+	return w.Total < 0 && w.Seen > 0 && w.Seen < pageRows && w.Seen != pageRows/2 && !w.Moved && !w.Plain && w.Back == 0
+}
+
 // count is the count of the next request.
 func (w *walk) count() int {
 	if w.Start == 1 || w.Plain || w.Less || w.Cursor != "" {
@@ -230,7 +238,7 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		total = -1
 	}
 	next.Total = total
-	if w.Start == 1 && (total > n || n > pageRows) {
+	if w.Start == 1 && total >= n && (total > n || n > pageRows) {
 		next.Sure = true
 	}
 	switch {
@@ -272,6 +280,10 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		next.Seen, next.Near = n, nil
 	default:
 		return w.back(n)
+	}
+	if n > 0 && total >= 0 && next.Seen > total {
+		// More rows have come than there should be.
+		total, next.Total = -1, -1
 	}
 	if n > 0 && w.Start == 1 {
 		next.First = ids[0]
@@ -365,9 +377,9 @@ func (w *walk) back(n int) (move, error) {
 
 // perhapsCapped says that a page of n rows may have been cut off by a limit
 // rather than by the end of the list: it is as long as was asked for, or of a
-// round length, as limits are.
+// round length, as limits are. A longer page has not been cut off.
 func (w *walk) perhapsCapped(n int) bool {
-	return !w.Sure && n <= pageRows+1 && (n >= w.count() || n%5 == 0)
+	return !w.Sure && n <= w.count() && (n == w.count() || n%5 == 0)
 }
 
 // follow is advance for a server with cursors of its own (RFC 9865).

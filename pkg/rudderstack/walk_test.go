@@ -55,6 +55,7 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 		return func(a ask) answer {
 			out := a.standard()
 			out.rest = strings.ReplaceAll(rest, "TOTAL", strconv.Itoa(len(a.all)))
+			out.rest = strings.ReplaceAll(out.rest, "HALF", strconv.Itoa(len(a.all)/2))
 			out.rest = strings.ReplaceAll(out.rest, "COUNT", strconv.Itoa(a.count))
 			out.rest = strings.ReplaceAll(out.rest, "ROWS", strconv.Itoa(len(out.ids)))
 			out.rest = strings.ReplaceAll(out.rest, "START", strconv.Itoa(a.start))
@@ -119,6 +120,7 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 		{"totalResults negative", []int{250}, standard(`"totalResults":-1`), 0, 4},
 		{"totalResults of the page", []int{1, 37, 99, 100, 101, 200, 250, 300, 301}, standard(paged), 0, 5},
 		{"totalResults too high", []int{37, 100, 250, 300}, standard(`"totalResults":1TOTAL`), failed, 6},
+		{"totalResults half of what there is", []int{37, 100, 150, 250, 300}, standard(`"totalResults":HALF`), 0, 5},
 		{"totalResults zero beside rows", []int{37}, standard(`"totalResults":0`), failed, 1},
 		{"a silent limit of 50", []int{1, 50, 51, 99, 100, 149, 250}, window(capped(50), total), 0, 6},
 		{"a silent limit of 100", []int{100, 101, 199, 200, 250}, window(capped(100), total), 0, 4},
@@ -366,7 +368,7 @@ func TestCursorsOfTheVendor(t *testing.T) {
 		{"without totals", 250, paged(100, ``), 0, 3},
 		{"with totals", 250, paged(100, `"totalResults":TOTAL`), 0, 3},
 		{"pages of one", 20, paged(1, ``), 0, 20},
-		{"one page", 20, paged(100, ``), 0, 2},
+		{"one page", 20, paged(100, ``), 0, 3},
 		{"the end before the total", 250, paged(100, `"totalResults":1TOTAL`), codes.FailedPrecondition, 3},
 		{"the same cursor for ever", 250, cycle("a"), codes.FailedPrecondition, 4},
 		{"a cycle of two", 250, cycle("a", "b"), codes.FailedPrecondition, 10},
