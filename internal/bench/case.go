@@ -1,0 +1,65 @@
+package main
+
+import (
+	"time"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+// Case is something to measure: a series of directories and how slowly the
+// vendor answers.
+type Case struct {
+	Name string
+	// What says what it shows, as a heading.
+	What    string
+	Vendors []string
+	Sizes   []Size
+	// Latency is how long the vendor takes for each answer.
+	Latency time.Duration
+}
+
+// Size is a directory: each group has Members members.
+type Size struct{ Users, Groups, Members int }
+
+// simulated says the size in the simulator's words. Guru's group of all
+// members is left out, so that both vendors hold the same.
+func (s Size) simulated() simulator.Size {
+	sizes := make([]int, s.Groups)
+	for i := range sizes {
+		sizes[i] = s.Members
+	}
+	return simulator.Size{Users: s.Users, GroupSizes: sizes, WithoutAllMembers: true}
+}
+
+var both = []string{"rudderstack", "guru"}
+
+var allCases = []Case{
+	{Name: "latency", What: "20,000 users, 500 groups of 50, a vendor that takes 20 ms", Vendors: both, Latency: 20 * time.Millisecond, Sizes: []Size{{20_000, 500, 50}}},
+	{Name: "near", What: "20,000 users, 500 groups of 50, a vendor that answers at once", Vendors: both, Sizes: []Size{{20_000, 500, 50}}},
+	{Name: "large", What: "100,000 users, 5,000 groups of 200, a vendor that answers at once", Vendors: both, Sizes: []Size{{100_000, 5_000, 200}}},
+	{Name: "growth", What: "From 1,000 users on, 10 memberships each in groups of 200, a vendor that answers at once", Vendors: both, Sizes: growth(1_000, 3_000, 10_000, 30_000)},
+	{Name: "growth-latency", What: "The same from a vendor that takes 20 ms", Vendors: both, Latency: 20 * time.Millisecond, Sizes: growth(1_000, 3_000, 10_000, 30_000)},
+	{Name: "groups", What: "1,000 users and ever more groups of 20", Vendors: both, Sizes: []Size{{1_000, 100, 20}, {1_000, 500, 20}, {1_000, 1_000, 20}, {1_000, 2_000, 20}, {1_000, 5_000, 20}}},
+}
+
+// quickCases hold more than a page of everything.
+var quickCases = []Case{
+	{Name: "quick", What: "120 users, 110 groups of 3, a vendor that takes 1 ms", Vendors: both, Latency: time.Millisecond, Sizes: []Size{{120, 110, 3}}},
+}
+
+// growth has the proportions of the case large.
+func growth(users ...int) []Size {
+	sizes := make([]Size, len(users))
+	for i, n := range users {
+		sizes[i] = Size{n, n / 20, 200}
+	}
+	return sizes
+}
+
+func caseNames(cases []Case) []string {
+	names := make([]string, len(cases))
+	for i, c := range cases {
+		names[i] = c.Name
+	}
+	return names
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Run is what one sync took.
+type Run struct {
+	// Wall is in seconds, from start to exit, as are the CPU times. The
+	// syncer is the process that a person starts (and what it starts in turn);
+	// the connector is the SDK's child process, in which this project's code
+	// works.
+	Wall         float64 `json:"wall_s"`
+	SyncerCPU    float64 `json:"syncer_user_cpu_s"`
+	ConnectorCPU float64 `json:"connector_user_cpu_s"`
+	// Peaks of resident memory in MB; 0 where they cannot be read.
+	SyncerMB    float64 `json:"syncer_peak_mb"`
+	ConnectorMB float64 `json:"connector_peak_mb"`
+	Requests    int     `json:"requests"`
+	FileMB      float64 `json:"file_mb"`
+}
+
+// command is a connector to run.
+type command struct {
+	path string
+	args []string
+	env  []string
+}
+
+// sync runs a connector once, into file, and watches it.
+func (c command) sync(ctx context.Context, dir, file string) (Run, error) {
+	home, err := os.MkdirTemp(dir, "run-")
+	if err != nil {
+		return Run{}, err
+	}
+	defer os.RemoveAll(home) //nolint:errcheck // within the benchmark's own directory
+	var said bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.path, append(c.args, "--file", file)...)
+	cmd.Dir = home
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home}, c.env...)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return Run{}, err
+	}
+	seen := watch(cmd.Process.Pid)
+	err = cmd.Wait()
+	run := Run{Wall: time.Since(start).Seconds()}
+	syncer, connector := seen()
+	run.SyncerCPU, run.SyncerMB = syncer.cpu.Seconds(), syncer.peak
+	run.ConnectorCPU, run.ConnectorMB = connector.cpu.Seconds(), connector.peak
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+		return Run{}, fmt.Errorf("%s: %w: %s", filepath.Base(c.path), err, lines[len(lines)-1])
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return Run{}, err
+	}
+	run.FileMB = float64(info.Size()) / 1e6
+	return run, nil
+}
+
+// usage is what a process has used.
+type usage struct {
+	cpu  time.Duration
+	peak float64 // MB
+}
