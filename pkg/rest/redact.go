@@ -15,9 +15,17 @@ import (
 // maxWords is how many characters of a vendor's answer an error may quote.
 const maxWords = 200
 
+// enough is how many bytes of an answer are looked at: regular expressions
+// over megabytes serve nobody.
+const enough = 64 << 10
+
 // redactor makes text from outside fit to show: one line, no markup, no
 // secret, no e-mail address.
-type redactor struct{ replace *strings.Replacer }
+type redactor struct {
+	replace *strings.Replacer
+	// longest is the length of the longest form of a secret.
+	longest int
+}
 
 func newRedactor(secrets []string) *redactor {
 	forms := map[string]bool{}
@@ -50,25 +58,27 @@ func newRedactor(secrets []string) *redactor {
 	for _, form := range list {
 		pairs = append(pairs, form, "[secret]")
 	}
-	return &redactor{replace: strings.NewReplacer(pairs...)}
+	r := &redactor{replace: strings.NewReplacer(pairs...)}
+	if len(list) > 0 {
+		r.longest = len(list[0])
+	}
+	return r
 }
 
 var (
-	email    = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN.-]+`)
-	markup   = regexp.MustCompile(`(?s)<(?:script|style)[^>]*>.*?</(?:script|style)>|<[^>]*>?`)
-	startsAs = regexp.MustCompile(`(?i)^\s*<`)
+	email  = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN.-]+`)
+	markup = regexp.MustCompile(`(?s)<(?:script|style)[^>]*>.*?</(?:script|style)>|<[^>]*>?`)
+	// tag leaves a sign of comparison in a sentence alone.
+	tag = regexp.MustCompile(`<[^>]*>`)
 )
 
-// line is text as one clean line of at most maxWords characters.
-func (r *redactor) line(text string) string {
-	// Cut early: regular expressions over megabytes serve nobody. The secret
-	// is replaced first, so that the cut cannot halve it into view.
-	const enough = 64 << 10
-	if len(text) > enough {
+// head is the beginning of text without secrets and control characters. What
+// is not shown goes first: it could hide a secret until it is taken away.
+func (r *redactor) head(text string) string {
+	cut := len(text) > enough
+	if cut {
 		text = text[:enough]
 	}
-	text = r.replace.Replace(strings.ToValidUTF8(text, ""))
-	text = email.ReplaceAllString(text, "[e-mail]")
 	text = strings.Map(func(c rune) rune {
 		switch {
 		case unicode.IsSpace(c):
@@ -78,7 +88,17 @@ func (r *redactor) line(text string) string {
 		default:
 			return c
 		}
-	}, text)
+	}, strings.ToValidUTF8(text, ""))
+	text = r.replace.Replace(text)
+	if cut { // the end may be the first half of a secret
+		text = strings.ToValidUTF8(text[:max(0, len(text)-r.longest)], "")
+	}
+	return text
+}
+
+// line is text as one clean line of at most maxWords characters.
+func (r *redactor) line(text string) string {
+	text = email.ReplaceAllString(r.head(text), "[e-mail]")
 	text = strings.Join(strings.Fields(text), " ")
 	if utf8.RuneCountInString(text) > maxWords {
 		runes := []rune(text)
@@ -96,19 +116,16 @@ func (r *redactor) vendorWords(body []byte) string {
 	}
 	if trimmed[0] == '{' || trimmed[0] == '[' {
 		if said := jsonWords(trimmed); said != "" {
-			return r.line(said)
+			return r.line(tag.ReplaceAllString(r.head(said), " "))
 		}
 	}
-	text := string(trimmed[:min(len(trimmed), 64<<10)])
-	if startsAs.MatchString(text) || strings.Contains(text, "<") {
-		text = markup.ReplaceAllString(text, " ")
-	}
-	return r.line(text)
+	text := r.head(string(trimmed[:min(len(trimmed), enough+1)]))
+	return r.line(markup.ReplaceAllString(text, " "))
 }
 
 // jsonWords looks for a message where vendors put one.
 func jsonWords(body []byte) string {
-	if len(body) > 64<<10 {
+	if len(body) > enough {
 		return ""
 	}
 	var fields map[string]any
