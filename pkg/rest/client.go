@@ -294,7 +294,8 @@ func (c *Client) settle(ctx context.Context, err error) error {
 		return err
 	}
 	c.opts.Stats.retries.Add(1)
-	since, over := c.gate.failed(c.opts.Now(), e.RetryAt)
+	now := c.opts.Now()
+	since, over := c.gate.failed(now, e.RetryAt)
 	if !over {
 		return err
 	}
@@ -306,6 +307,12 @@ func (c *Client) settle(ctx context.Context, err error) error {
 	end.Advice = Advice{
 		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), c.opts.Outage),
 		Next:  "run the sync again when the vendor is back: it goes on from its checkpoint",
+	}
+	if e.RetryAt.Sub(now) > maxPause {
+		end.Advice = Advice{
+			Cause: fmt.Sprintf("the vendor asked for a pause until %s, longer than a sync waits (%s)", e.RetryAt.UTC().Format(time.RFC3339), maxPause),
+			Next:  "run the sync again after that: it goes on from its checkpoint",
+		}
 	}
 	return &end
 }

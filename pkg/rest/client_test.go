@@ -586,7 +586,11 @@ func TestOutageEnds(t *testing.T) {
 					t.Fatalf("step %d ended with %v", i, err)
 				}
 				if s.code == uint32(codes.Aborted) {
-					check(t, err, codes.Aborted, "no good answer since 2026-01-02T03:04:05Z (limit 15m0s)", "goes on from its checkpoint")
+					why := "no good answer since 2026-01-02T03:04:05Z (limit 15m0s)"
+					if s.retryAfter == "3700" {
+						why = "asked for a pause until 2026-01-02T04:05:45Z, longer than a sync waits (1h0m0s)"
+					}
+					check(t, err, codes.Aborted, why, "goes on from its checkpoint")
 				}
 			}
 		})

@@ -219,6 +219,10 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 		e.Code = codes.FailedPrecondition
 		e.What = "the server does not speak TLS"
 		e.Advice = Advice{"an http server behind an https URL", "check the base URL"}
+	case strings.Contains(err.Error(), "response headers exceeded"), strings.Contains(err.Error(), "response header list larger"):
+		e.Code = codes.FailedPrecondition
+		e.What = "the header of the answer is too large"
+		e.Advice = Advice{"this is not an answer of the vendor's API", "check the base URL"}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Code = codes.Unavailable
 		e.What = "connection refused"
