@@ -1,0 +1,103 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	c1zv3 "github.com/conductorone/baton-sdk/pb/c1/c1z/v3"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
+	v3 "github.com/conductorone/baton-sdk/pkg/dotc1z/format/v3"
+)
+
+// syncRun is one sync in a c1z.
+type syncRun struct {
+	id       string
+	began    time.Time
+	finished bool
+}
+
+// syncRuns lists the syncs that the file at path holds; none where there is
+// no such file or it is empty. It reads the head and the index of the file
+// and no payload, so it takes no time even for a large one; only the older
+// format of --storage-engine sqlite has to be unpacked, into scratchDir.
+func syncRuns(ctx context.Context, path, scratchDir string) ([]syncRun, error) {
+	f, err := os.Open(path) //nolint:gosec // the user's --file
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	if info, err := f.Stat(); err != nil || info.Size() == 0 {
+		return nil, err
+	}
+	format, err := dotc1z.ReadHeaderFormat(f)
+	switch {
+	case errors.Is(err, dotc1z.ErrInvalidFile), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("is not a c1z")
+	case err != nil:
+		return nil, err
+	case format == dotc1z.C1ZFormatV3:
+		return manifestRuns(f)
+	default:
+		return storeRuns(ctx, path, scratchDir)
+	}
+}
+
+func manifestRuns(f *os.File) ([]syncRun, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	manifest, err := v3.ReadManifestHeader(f)
+	if err != nil {
+		return nil, fmt.Errorf("is a damaged c1z (%w)", err)
+	}
+	if manifest.GetPayloadEncoding() == c1zv3.PayloadEncoding_PAYLOAD_ENCODING_INDEXED_ZSTD {
+		// The index is at the very end: a file that was cut off has none.
+		if _, err := v3.ReadIndexedFrameIndex(f); err != nil {
+			return nil, fmt.Errorf("is a damaged c1z (%w)", err)
+		}
+	}
+	runs := make([]syncRun, 0, len(manifest.GetSyncRuns()))
+	for _, run := range manifest.GetSyncRuns() {
+		runs = append(runs, syncRun{id: run.GetSyncId(), began: run.GetStartedAt().AsTime(), finished: run.HasEndedAt()})
+	}
+	return runs, nil
+}
+
+func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, err error) {
+	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(scratchDir))
+	if err != nil {
+		return nil, fmt.Errorf("is a damaged c1z (%w)", err)
+	}
+	defer func() { err = errors.Join(err, store.Close(ctx)) }()
+	lister, ok := store.(interface {
+		ListSyncRuns(ctx context.Context, pageToken string, pageSize uint32) ([]*c1zstore.SyncRun, string, error)
+	})
+	if !ok {
+		return nil, errors.New("is a c1z of an unknown kind")
+	}
+	for token := ""; ; {
+		page, next, err := lister.ListSyncRuns(ctx, token, 100)
+		if err != nil {
+			return nil, fmt.Errorf("is a damaged c1z (%w)", err)
+		}
+		for _, run := range page {
+			one := syncRun{id: run.ID, finished: run.EndedAt != nil}
+			if run.StartedAt != nil {
+				one.began = *run.StartedAt
+			}
+			runs = append(runs, one)
+		}
+		if next == "" || next == token {
+			return runs, nil
+		}
+		token = next
+	}
+}

@@ -1,0 +1,72 @@
+package command
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The SDK reports most of these after the whole sync, some never.
+func TestAFileThatCannotBeWrittenIsRefusedBeforeTheSync(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		prepare func(t *testing.T, run *invocation)
+		code    int
+		says    string
+	}{
+		{"directory", func(t *testing.T, run *invocation) {
+			if err := os.Mkdir(run.file, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, 2, "sync.c1z is not a file; name one, such as sync.c1z"},
+		{"no such directory", func(_ *testing.T, run *invocation) {
+			run.env("BATON_FILE=" + filepath.Join(run.dir, "no", "such", "sync.c1z"))
+		}, 2, "there is no directory "},
+		{"below a file", func(t *testing.T, run *invocation) {
+			write(t, run.file, "x")
+			run.env("BATON_FILE=" + filepath.Join(run.file, "sync.c1z"))
+		}, 2, "there is no directory "},
+		{"something else", func(t *testing.T, run *invocation) { write(t, run.file, "name,mail\nann,ann@example.com\n") }, 2, "sync.c1z is not a c1z; move it away or name another file"},
+		{"cut off in its head", func(t *testing.T, run *invocation) { write(t, run.file, "C1Z3\x00\x00\x00\x10\x00abc") }, 2, "sync.c1z is a damaged c1z ("},
+		{"an old one, damaged", func(t *testing.T, run *invocation) { write(t, run.file, "C1ZF\x00abcdefgh") }, 2, "sync.c1z is a damaged c1z ("},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			v := newVendor(t)
+			run := invoke(t, v)
+			row.prepare(t, run)
+			run.exits(row.code).says("--file (BATON_FILE): ", row.says)
+			if asked := v.asked(); len(asked) != 0 {
+				t.Errorf("asked the vendor for %v first", asked)
+			}
+		})
+	}
+}
+
+func TestADamagedEndIsSeen(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t)).exits(0)
+	text, err := os.ReadFile(run.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, run.file, string(text[:len(text)-20]))
+	run.again().exits(2).says("sync.c1z is a damaged c1z (")
+}
+
+// An empty file is what a script makes with mktemp.
+func TestAnEmptyFileIsFilled(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t))
+	write(t, run.file, "")
+	run.exits(0)
+}
+
+func TestADirectoryWithoutWritePermission(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t))
+	// Nobody may make files there, not even root.
+	run.env("BATON_FILE=/proc/sync.c1z").exits(2).says("--file (BATON_FILE): cannot write /proc/sync.c1z: ")
+	run.again().env("BATON_FILE="+run.file, "BATON_TMPDIR="+filepath.Join(run.dir, "absent")).exits(2).says("cannot make a directory for temporary files: ", "BATON_TMPDIR")
+}

@@ -1,0 +1,66 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+// What a script reads is the code, what a person reads is the line; the SDK
+// puts layers around both on the way through two processes.
+func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
+	t.Parallel()
+	fault := fmt.Errorf("baton-test: list users: %w", &rest.Error{
+		URL: "https://api.example.com/users", Code: codes.PermissionDenied, What: "403 Forbidden", Advice: rest.Advice{Cause: "a cause", Next: "a step"},
+	})
+	const line = "baton-test: list users: GET https://api.example.com/users: 403 Forbidden: a cause; a step"
+	overTheWire := status.Error(status.Code(fault), fault.Error())
+	for _, row := range []struct {
+		name string
+		err  error
+		line string
+		code int
+	}{
+		{"as it was made", fault, line, 7},
+		{"from the other process", overTheWire, line, 7},
+		{"with what the syncer was doing", fmt.Errorf("runner: error processing task: %w", fmt.Errorf("list resources: %w", overTheWire)), line, 7},
+		{"wrapped as text", status.Error(codes.PermissionDenied, "sync failed: "+overTheWire.Error()), line, 7},
+		{"twice", errors.Join(overTheWire, overTheWire), line, 7},
+		{"with a second fault", errors.Join(overTheWire, errors.New("close: no space left")), line + " close: no space left", 7},
+		{"of the SDK", errors.New("no such thing"), "baton-test: no such thing", 2},
+		{"on several lines", errors.New("first\n\tsecond"), "baton-test: first second", 2},
+		{"cancelled", fmt.Errorf("sync: %w", context.Canceled), "baton-test: sync: context canceled", 1},
+		{"out of time", context.DeadlineExceeded, "baton-test: context deadline exceeded", 4},
+		{"without a code that fails", okStatus{}, "baton-test: ok?", 13},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if end := endingOf("baton-test", row.err); end.Line != row.line || end.Code != row.code {
+				t.Errorf("got  %d %s\nwant %d %s", end.Code, end.Line, row.code, row.line)
+			}
+		})
+	}
+}
+
+type okStatus struct{}
+
+func (okStatus) Error() string              { return "ok?" }
+func (okStatus) GRPCStatus() *status.Status { return status.New(codes.OK, "") }
+
+func TestTheFaultThatEndsTheSyncIsKept(t *testing.T) {
+	t.Parallel()
+	o := &observed{name: "baton-test", dir: t.TempDir()}
+	for _, code := range []codes.Code{codes.Unavailable, codes.PermissionDenied, codes.Unavailable, codes.NotFound} {
+		_ = o.failed(status.Error(code, "baton-test: "+code.String()))
+	}
+	var end ending
+	if !readJSON(o.dir, faultFile, &end) || end.Code != int(codes.PermissionDenied) || end.Line != "baton-test: PermissionDenied" {
+		t.Errorf("kept %+v", end)
+	}
+}

@@ -1,0 +1,83 @@
+package command
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	mkdir := func(name string, files ...string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(base, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			write(t, filepath.Join(base, name, f), "x")
+		}
+	}
+	alive, err := newScratch(base, "baton-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mkdir("baton-test-1-2345", scratchLock, "big")
+	keep := []string{
+		filepath.Base(alive.path),
+		"baton-test-2024-11",      // somebody's own: no lock file
+		"baton-test-1-2345-notes", // another shape
+		"baton-other-1-2345",      // another connector's
+		"c1z-pebble12345",         // the SDK's, of some other program
+	}
+	mkdir(keep[1], "report")
+	mkdir(keep[2], scratchLock)
+	mkdir(keep[3], scratchLock)
+	mkdir(keep[4])
+
+	next, err := newScratch(base, "baton-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range keep {
+		if _, err := os.Stat(filepath.Join(base, name)); err != nil {
+			t.Errorf("%s was removed", name)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(base, "baton-test-1-2345")); !os.IsNotExist(err) {
+		t.Error("the killed run's directory is still there")
+	}
+	next.remove()
+	alive.remove()
+	if _, err := os.Stat(alive.path); !os.IsNotExist(err) {
+		t.Error("remove leaves the directory")
+	}
+}
+
+// Many runs start at a time, each removing what it takes for stale.
+func TestRunsThatStartTogetherKeepTheirDirectories(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				s, err := newScratch(base, "baton-test")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				reclaim(base, "baton-test")
+				if err := os.WriteFile(filepath.Join(s.path, "data"), nil, 0o600); err != nil {
+					t.Error(err)
+				}
+				s.remove()
+			}
+		})
+	}
+	all.Wait()
+	if left, _ := os.ReadDir(base); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+}

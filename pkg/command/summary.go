@@ -1,0 +1,75 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/conductorone/baton-sdk/pkg/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+
+	"github.com/conductorone/baton-connectors/pkg/connector"
+)
+
+// summarise tells of a finished sync, in the form of the other lines on
+// stderr: to a person where the log is for a person, and as one log line
+// where it is JSON.
+func (p *program) summarise(ctx context.Context, done summary, file string, took time.Duration, resumed bool) error {
+	if p.v.GetString("log-format") == logging.LogFormatConsole {
+		fmt.Fprint(os.Stderr, done.text(p.name, file, took, resumed))
+		return nil
+	}
+	options := []logging.Option{
+		logging.WithLogFormat(p.v.GetString("log-format")), logging.WithLogLevel(p.v.GetString("log-level")),
+	}
+	if paths := p.v.GetStringSlice("log-path"); len(paths) > 0 {
+		options = append(options, logging.WithOutputPaths(paths))
+	}
+	ctx, err := logging.Init(ctx, options...)
+	if err != nil {
+		return fmt.Errorf("the sync is finished, but its summary cannot be logged: %w", err)
+	}
+	ctxzap.Extract(ctx).Info("sync finished", append(done.fields(),
+		zap.Duration("took", took), zap.String("file", file), zap.Bool("resumed", resumed))...)
+	return nil
+}
+
+func (s summary) text(name, file string, took time.Duration, resumed bool) string {
+	var b strings.Builder
+	line := func(what string, n int, detail string) {
+		fmt.Fprintf(&b, "  %-12s%9s%s\n", what, connector.Thousands(n), detail)
+	}
+	fmt.Fprintf(&b, "%s: sync finished in %s: %s\n", name, round(took), file)
+	if resumed {
+		b.WriteString("  The sync was begun by an earlier run. The numbers are of this run only.\n")
+	}
+	line("users", s.Users, fmt.Sprintf("   %s enabled, %s disabled, %s service",
+		connector.Thousands(s.Users-s.Disabled), connector.Thousands(s.Disabled), connector.Thousands(s.Service)))
+	line("groups", s.Groups, "")
+	line("memberships", s.Memberships, "")
+	line("requests", int(s.Requests), fmt.Sprintf("   %s retries, %s waited for rate limits",
+		connector.Thousands(int(s.Retries)), round(s.Waited)))
+	fmt.Fprintf(&b, "  Look at it: baton resources -f %s\n", shellWord(file))
+	return b.String()
+}
+
+// round keeps what a person reads of a duration.
+func round(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+// shellWord quotes a path for a shell where it must be.
+func shellWord(path string) string {
+	if !strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:\\", r)
+	}) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

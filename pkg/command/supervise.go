@@ -1,0 +1,181 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	// workerEnv names the supervisor's scratch directory. It is set in a
+	// worker and in the process that the SDK starts from there.
+	workerEnv = "BATON_WORKER_DIR"
+	// grace is how long a worker may take to end when it is told to.
+	grace = 10 * time.Second
+)
+
+// supervise runs a one-shot sync in a worker process, which is this program
+// again, and decides from what the worker leaves behind how the run ended.
+// The worker's own exit code does not tell: the SDK may end its process with
+// 0 before the real code is out, and does so when it is interrupted.
+func (p *program) supervise(ctx context.Context, dir string) error {
+	began := time.Now()
+	file := p.v.GetString("file")
+	before, _ := syncRuns(ctx, file, dir) // the worker reports a fault of the file
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program: %w", err)
+	}
+	worker := exec.Command(self, os.Args[1:]...) //nolint:gosec // this program itself
+	worker.Env = append(os.Environ(), workerEnv+"="+dir)
+	worker.Stdout, worker.Stderr = os.Stdout, os.Stderr
+	// The worker ends when this pipe does: when it is told to, and when this
+	// process is killed. That works on every system; signals do not.
+	leash, err := worker.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("cannot start the sync: %w", err)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := worker.Start(); err != nil {
+		return fmt.Errorf("cannot start the sync: %w", err)
+	}
+	stop := await(worker, leash, signals)
+	release(file, func() bool { return len(unfinished(ctx, file, dir)) == 0 })
+
+	var done summary
+	sealed := readJSON(dir, summaryFile, &done)
+	if sealed {
+		sealed, err = holds(ctx, file, dir, done.SyncID)
+	}
+	var end ending
+	ended := endedWith(worker.ProcessState)
+	switch {
+	case stop != nil && !sealed:
+		return interrupted(p.name, file, stop)
+	case readJSON(dir, endingFile, &end) && end.Code != 0:
+		return &end
+	case ended != 0 && stop == nil:
+		return &ending{Code: ended, Line: fmt.Sprintf(
+			"%s: the sync was ended from outside or has crashed (%s): see the lines above; %s holds no finished sync from this run",
+			p.name, worker.ProcessState, file)}
+	case err != nil:
+		return fmt.Errorf("the sync was finished, but %s %w", file, err)
+	case sealed:
+		return p.summarise(ctx, done, file, time.Since(began), contains(before, done.SyncID))
+	case readJSON(dir, faultFile, &end) && end.Code != 0:
+		return &end
+	default:
+		return &ending{Code: int(codes.Internal), Line: fmt.Sprintf(
+			"%s: the sync has failed: see the lines above; %s holds no finished sync from this run", p.name, file)}
+	}
+}
+
+// await waits for the worker's end. It returns the signal that asked for it,
+// if one did.
+func await(worker *exec.Cmd, leash io.Closer, signals <-chan os.Signal) os.Signal {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = worker.Wait() // its state tells
+	}()
+	var stop os.Signal
+	var late <-chan time.Time
+	for {
+		select {
+		case <-ended:
+			return stop
+		case again := <-signals:
+			if stop != nil {
+				_ = worker.Process.Kill()
+				continue
+			}
+			stop = again
+			_ = leash.Close()
+			late = time.After(grace)
+		case <-late:
+			_ = worker.Process.Kill()
+		}
+	}
+}
+
+func interrupted(name, file string, by os.Signal) *ending {
+	code := 128 + int(syscall.SIGINT)
+	if by == syscall.SIGTERM {
+		code = 128 + int(syscall.SIGTERM)
+	}
+	return &ending{Code: code, Line: fmt.Sprintf("%s: interrupted: %s holds no finished sync from this run; run the same command again", name, file)}
+}
+
+// holds says whether the file holds that sync, finished.
+func holds(ctx context.Context, file, dir, syncID string) (bool, error) {
+	runs, err := syncRuns(ctx, file, dir)
+	if err != nil {
+		return false, err
+	}
+	for _, run := range runs {
+		if run.finished && run.id == syncID {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func contains(runs []syncRun, id string) bool {
+	for _, run := range runs {
+		if run.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+func unfinished(ctx context.Context, file, dir string) []syncRun {
+	var out []syncRun
+	runs, _ := syncRuns(ctx, file, dir) // a file that cannot be read holds no sync to resume
+	for _, run := range runs {
+		if !run.finished {
+			out = append(out, run)
+		}
+	}
+	return out
+}
+
+// work is the run of a worker: the SDK's sync, with the right to write the
+// file, for as long as the supervisor lives.
+func (p *program) work(ctx context.Context, dir string, sdk func() error) error {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(128 + int(syscall.SIGTERM))
+	}()
+	err := p.write(ctx, dir, sdk)
+	if err == nil {
+		return nil
+	}
+	end := endingOf(p.name, err)
+	if err := writeJSON(dir, endingFile, end); err != nil {
+		return errors.Join(end, err) // then this process says it
+	}
+	return &ending{Code: end.Code}
+}
+
+func (p *program) write(ctx context.Context, dir string, sdk func() error) error {
+	lock, err := p.claim(ctx, p.v.GetString("file"), dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() //nolint:errcheck // nothing is read from it any more
+	if err := p.useTempDir(dir); err != nil {
+		return err
+	}
+	return sdk()
+}
