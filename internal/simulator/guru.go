@@ -59,6 +59,7 @@ type guru struct {
 	*Server
 	// What faults change.
 	style      func(v *guru, w http.ResponseWriter, next, token string)
+	onward     func(path string, first, last int, more bool) (after int, link bool)
 	groupRows  int  // rows of a page of groups; 0 for all
 	memberRows int  // rows of a page of a group's members; 0 as documented
 	lenient    bool // takes a blank for a plus in tokens
@@ -129,6 +130,9 @@ func (v *guru) present(p *Person) User {
 		Login: shown(email), Name: shown(joined(p.First, p.Last), email), Emails: []directory.Email{{Address: email, Primary: true}},
 		Disabled: p.Status != "" && !strings.EqualFold(p.Status, "ACTIVE"), Detail: p.Status, Service: p.Agent, CreatedAt: p.Created, Profile: map[string]any{},
 	}
+	if p.UUID != "" {
+		u.Profile["user_id"] = p.UUID
+	}
 	if p.First != "" {
 		u.Profile["first_name"] = shown(p.First)
 	}
@@ -139,7 +143,10 @@ func (v *guru) present(p *Person) User {
 }
 
 func (v *guru) serve(w http.ResponseWriter, r *http.Request) {
-	segments := strings.Split(strings.TrimPrefix(pathOf(r), "/"), "/")
+	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), v.prefix()+"/"), "/")
+	for i, escaped := range segments {
+		segments[i], _ = url.PathUnescape(escaped) // net/http has parsed it before
+	}
 	d := v.dir
 	d.mu.RLock()
 	people, teams := d.people, d.teams
@@ -188,20 +195,24 @@ func listPage[T any](v *guru, w http.ResponseWriter, r *http.Request, all []T, s
 		}
 	}
 	from, _ := slices.BinarySearchFunc(all, after+1, func(row T, want int) int { return seq(row) - want })
-	rows := all[from:]
+	rows, link, next := all[from:], false, 0
 	if size > 0 && len(rows) > size {
 		rows = rows[:size]
-		// Seen at Guru: a size parameter suppresses the header.
-		if !q.Has("maxResults") && !q.Has("pageSize") && !q.Has("limit") && !q.Has("size") && !q.Has("count") {
-			token := v.makeToken(pathOf(r), seq(rows[size-1]))
-			scheme := "http"
-			if r.TLS != nil {
-				scheme = "https"
-			}
-			v.style(v, w, scheme+"://"+r.Host+r.URL.EscapedPath(), token)
-		}
+		link, next = true, seq(rows[size-1])
 	}
-	if len(rows) == 0 {
+	if v.onward != nil && len(rows) > 0 {
+		next, link = v.onward(pathOf(r), seq(rows[0]), seq(rows[len(rows)-1]), link)
+	}
+	// Seen at Guru: a size parameter suppresses the header.
+	if link && !q.Has("maxResults") && !q.Has("pageSize") && !q.Has("limit") && !q.Has("size") && !q.Has("count") {
+		scheme := "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+		v.style(v, w, scheme+"://"+r.Host+r.URL.EscapedPath(), v.makeToken(pathOf(r), next))
+	}
+	// Documented for the members of an empty group.
+	if len(rows) == 0 && strings.HasSuffix(pathOf(r), "/members") && pathOf(r) != "/members" {
 		if v.emptyList != nil {
 			v.emptyList(w)
 			return

@@ -118,7 +118,7 @@ func (v *rudderstack) person(i int) *Person {
 func (v *rudderstack) present(p *Person) User {
 	u := User{
 		Login: shown(p.Login), Name: shown(p.Display, p.Formatted, joined(p.First, p.Last), p.Login, p.ID), Emails: p.Emails,
-		Disabled: p.Status != "" && p.Status != "ACTIVE", CreatedAt: p.Created, Profile: map[string]any{},
+		Disabled: p.Status != "" && p.Status != "ACTIVE", CreatedAt: p.Created, Profile: map[string]any{"user_id": p.ID},
 	}
 	if p.First != "" {
 		u.Profile["first_name"] = shown(p.First)

@@ -95,7 +95,7 @@ func (c walker) rudderStack() (Truth, error) {
 					for _, e := range row.Emails {
 						u.Emails = append(u.Emails, directory.Email{Address: e.Value, Primary: e.Primary})
 					}
-					u.Profile = map[string]any{}
+					u.Profile = map[string]any{"user_id": row.ID}
 					if row.Name.GivenName != "" {
 						u.Profile["first_name"] = shown(row.Name.GivenName)
 					}
@@ -174,6 +174,9 @@ func (c walker) guru() (Truth, error) {
 			Login: row.User.Email, Emails: []directory.Email{{Address: row.User.Email, Primary: true}}, Detail: row.User.Status,
 			Name: shown(joined(row.User.FirstName, row.User.LastName), row.User.Email), Disabled: row.User.Status != "ACTIVE",
 			Service: row.User.UserType == "KNOWLEDGE_AGENT", CreatedAt: created, Profile: map[string]any{},
+		}
+		if row.User.ID != "" {
+			u.Profile["user_id"] = row.User.ID
 		}
 		if row.User.FirstName != "" {
 			u.Profile["first_name"] = shown(row.User.FirstName)
