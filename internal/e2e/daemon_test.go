@@ -1,0 +1,549 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
+	reader "github.com/conductorone/baton-sdk/pb/c1/reader/v2"
+	"github.com/conductorone/baton-sdk/pkg/connectorstore"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
+)
+
+// site is a connector together with its vendor on loopback.
+type site struct {
+	// name is the connector's binary.
+	name   string
+	vendor *simulator.Server
+	// env and fields configure the connector: as environment variables, and
+	// as C1 stores them.
+	env    []string
+	fields map[string]any
+	// secret is the vendor's credential.
+	secret string
+}
+
+type newSite func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site
+
+// eachSite runs a test for each connector.
+func eachSite(t *testing.T, test func(t *testing.T, start newSite)) {
+	for name, start := range map[string]newSite{
+		"baton-rudderstack": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
+			server := simulator.NewRudderStack(size, opts...).Start(t)
+			return &site{
+				vendor: server.Server, env: server.Env(), secret: server.Token(),
+				fields: map[string]any{"rudderstack-scim-base-url": server.URL(), "rudderstack-scim-token": server.Token()},
+			}
+		},
+		"baton-guru": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
+			server := simulator.NewGuru(size, opts...).Start(t)
+			return &site{
+				vendor: server.Server, env: server.Env(), secret: server.Token(),
+				fields: map[string]any{"base-url": server.URL(), "user-email": server.Email(), "api-token": server.Token()},
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
+				s := start(t, size, opts...)
+				s.name = name
+				return s
+			})
+		})
+	}
+}
+
+// truth is what a sync of the vendor's directory as it stands must hold, with
+// nothing excused as having changed in the meantime.
+func (s *site) truth() simulator.Truth {
+	truth := s.vendor.Truth()
+	truth.Passing, truth.PassingGrants = nil, nil
+	return truth
+}
+
+// small is a directory with several pages of everything and with an empty
+// group.
+var small = simulator.Size{Users: 230, GroupSizes: []int{0, 1, 100, 101, 3}}
+
+// daemon is a self-hosted connector that runs under a control plane.
+type daemon struct {
+	*process
+	*site
+	plane *controlplane.Plane
+}
+
+// startDaemon runs a connector as a daemon. At the end of the test it checks
+// that the daemon kept to the protocol and that the vendor's credential and
+// its own showed nowhere.
+func startDaemon(t testing.TB, s *site, plane *controlplane.Plane, env []string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{site: s, plane: plane}
+	t.Cleanup(func() {
+		for _, violation := range plane.Violations() {
+			t.Errorf("against C1's protocol: %s", violation)
+		}
+		d.leaks(t)
+	})
+	d.process = start(t, binary(t, s.name), slices.Concat(s.env, []string{
+		"BATON_CLIENT_ID=" + plane.ClientID(),
+		"BATON_CLIENT_SECRET=" + plane.ClientSecret(),
+		"SSL_CERT_FILE=" + plane.CAFile(),
+		"BATON_TMPDIR=" + t.TempDir(),
+	}, env), args...)
+	return d
+}
+
+// leaks looks for secrets in all that the daemon wrote and sent.
+func (d *daemon) leaks(t testing.TB) {
+	t.Helper()
+	said := map[string]string{"stdout": d.stdout.String(), "stderr": d.stderr.String()}
+	for i, event := range d.plane.Events() {
+		if event.Message != nil {
+			said[fmt.Sprintf("%s %d", event.Method, i)] = protojson.Format(event.Message)
+		}
+	}
+	for where, text := range said {
+		for _, secret := range []string{d.secret, d.plane.ClientSecret()} {
+			if strings.Contains(text, secret) {
+				t.Errorf("a secret shows in %s", where)
+			}
+		}
+	}
+}
+
+// event waits for a message from the daemon.
+func (d *daemon) event(what string, match func(controlplane.Event) bool) controlplane.Event {
+	d.t.Helper()
+	event, err := d.plane.Wait(d.alive, match)
+	if err != nil {
+		d.t.Fatalf("%s: %s (%v)", d.name, "no "+what+" from the daemon", err)
+	}
+	return event
+}
+
+// hello waits until the daemon has introduced itself.
+func (d *daemon) hello() controlplane.Event {
+	d.t.Helper()
+	return d.event("Hello", func(e controlplane.Event) bool { return e.Method == "Hello" })
+}
+
+// heartbeat waits until the daemon works at a task.
+func (d *daemon) heartbeat(id string) {
+	d.t.Helper()
+	d.event("Heartbeat", func(e controlplane.Event) bool { return e.Method == "Heartbeat" && e.TaskID == id })
+}
+
+// finished waits for the end of a task.
+func (d *daemon) finished(id string) *v1.BatonServiceFinishTaskRequest {
+	d.t.Helper()
+	event := d.event("FinishTask", func(e controlplane.Event) bool { return e.Method == "FinishTask" && e.TaskID == id })
+	return event.Message.(*v1.BatonServiceFinishTaskRequest) //nolint:forcetypeassert // the plane's contract
+}
+
+// uploads lists the files that the daemon uploaded for a task.
+func (d *daemon) uploads(id string) []string {
+	var files []string
+	for _, event := range d.plane.Events() {
+		if event.Method == "UploadAsset" && event.TaskID == id {
+			files = append(files, event.File)
+		}
+	}
+	return files
+}
+
+// synced waits for the end of a task, which must be a success, and returns
+// its one upload.
+func (d *daemon) synced(id string) string {
+	d.t.Helper()
+	end := d.finished(id)
+	if !end.HasSuccess() || end.GetStatus().GetCode() != 0 {
+		d.t.Fatalf("the task failed: %s", protojson.Format(end))
+	}
+	files := d.uploads(id)
+	if len(files) != 1 {
+		d.t.Fatalf("the daemon uploaded %d files, not one", len(files))
+	}
+	return files[0]
+}
+
+// failed waits for the end of a task, which must be a failure with a code, and
+// returns what C1 shows of it.
+func (d *daemon) failed(id string, code codes.Code) string {
+	d.t.Helper()
+	end := d.finished(id)
+	if !end.HasError() || end.GetStatus().GetCode() != int32(code) { //nolint:gosec // codes are small
+		d.t.Fatalf("the task did not fail with %s: %s", code, protojson.Format(end))
+	}
+	if files := d.uploads(id); len(files) != 0 {
+		d.t.Fatalf("a task that failed uploaded %d files", len(files))
+	}
+	return end.GetStatus().GetMessage()
+}
+
+// TestDaemonSyncsTheWholeTruth shows that what C1 is told is what the vendor
+// holds, sync after sync, and that a change between two syncs arrives.
+func TestDaemonSyncsTheWholeTruth(t *testing.T) {
+	t.Parallel()
+	for mode, env := range map[string][]string{"one task a time": nil, "tasks in batches": {"BATON_GET_TASKS=true"}} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			eachSite(t, func(t *testing.T, open newSite) {
+				s, plane := open(t, small), controlplane.Start(t)
+				first := plane.Enqueue(controlplane.FullSync())[0]
+				d := startDaemon(t, s, plane, append([]string{"BATON_HOST_ID=host-7"}, env...))
+
+				greeting := d.hello().Message.(*v1.BatonServiceHelloRequest) //nolint:forcetypeassert // the plane's contract
+				if name := "baton-" + strings.ToLower(greeting.GetConnectorMetadata().GetDisplayName()); name != s.name {
+					t.Errorf("the connector introduces itself as %s", name)
+				}
+				if caps := greeting.GetConnectorMetadata().GetCapabilities(); len(caps.GetConnectorCapabilities()) == 0 {
+					t.Error("the connector does not say what it can do")
+				}
+				compareTruth(t, d.synced(first), s.truth())
+
+				users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
+				s.vendor.DeleteUser(users[7])
+				s.vendor.Disable(users[8])
+				s.vendor.AddMember(groups[1], s.vendor.AddUser("new@example.com"))
+				s.vendor.DeleteGroup(groups[2])
+				s.vendor.AddMember(s.vendor.AddGroup("New group"), users[9])
+				second := plane.Enqueue(controlplane.FullSync())[0]
+				compareTruth(t, d.synced(second), s.truth())
+
+				order := map[string]int{}
+				for i, event := range plane.Events() {
+					if event.TaskID == first && order[event.Method] == 0 {
+						order[event.Method] = i
+					}
+					if event.Method != "Token" && event.Host != "host-7" {
+						t.Errorf("%s comes from host %q", event.Method, event.Host)
+					}
+				}
+				if order["Heartbeat"] == 0 || order["Heartbeat"] > order["UploadAsset"] || order["UploadAsset"] > order["FinishTask"] {
+					t.Errorf("the messages about the first task came in this order: %v", order)
+				}
+			})
+		})
+	}
+}
+
+// TestDaemonReportsAFailingSync shows that a sync that cannot be right is not
+// uploaded, that C1 shows why in our own words, and that the daemon lives on.
+func TestDaemonReportsAFailingSync(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync())
+		var once sync.Once
+		s.vendor.OnRequest(func(n int, _ *http.Request) {
+			if n == 5 { // past the check of the credential
+				once.Do(s.vendor.RevokeCredential)
+			}
+		})
+		d := startDaemon(t, s, plane, nil, "--task-concurrency", "1")
+		for _, id := range ids {
+			message := d.failed(id, codes.Unauthenticated)
+			// The SDK adds lines of its own about calls that it broke off.
+			first, _, _ := strings.Cut(message, "\n")
+			if strings.Count(first, s.name+": ") != 1 || !strings.Contains(first, "GET "+s.vendor.URL()) || !strings.Contains(first, "401") {
+				t.Errorf("C1 shows %q", message)
+			}
+		}
+	})
+}
+
+// TestDaemonWithAWrongClientSecretEnds shows that a daemon that C1 refuses
+// does not look alive, and asks the vendor for nothing.
+func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		p := start(t, binary(t, s.name), slices.Concat(s.env, []string{
+			"BATON_CLIENT_ID=" + plane.ClientID(), "BATON_CLIENT_SECRET=" + plane.OtherSecret(), "SSL_CERT_FILE=" + plane.CAFile(),
+		}))
+		if code := p.wait(); code != int(codes.Unauthenticated) {
+			t.Errorf("the daemon ended with %d", code)
+		}
+		if line := p.lastLine(); !strings.HasPrefix(line, s.name+": ") || !strings.Contains(line, "failed to get token: 401") {
+			t.Errorf("the daemon's last words are %q", line)
+		}
+		if n := len(s.vendor.Requests()); n != 0 {
+			t.Errorf("the vendor was sent %d requests", n)
+		}
+	})
+}
+
+// TestDaemonOutlivesAnOutageOfC1 shows that C1 being out of reach, at the
+// start, between two tasks or in the middle of one, delays a sync and does not
+// lose or change it.
+func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		outage := func(d *daemon) {
+			if err := plane.WaitRefused(d.alive); err != nil {
+				t.Errorf("the daemon did not try to reach C1: %v", err)
+			}
+			plane.Reachable()
+		}
+		plane.Unreachable()
+		d := startDaemon(t, s, plane, nil)
+		outage(d)
+		d.hello()
+
+		plane.Unreachable()
+		id := plane.Enqueue(controlplane.FullSync())[0]
+		outage(d)
+		compareTruth(t, d.synced(id), s.truth())
+
+		var once sync.Once
+		s.vendor.OnRequest(func(int, *http.Request) {
+			once.Do(func() {
+				plane.Unreachable()
+				outage(d)
+			})
+		})
+		id = plane.Enqueue(controlplane.FullSync())[0]
+		compareTruth(t, d.synced(id), s.truth())
+	})
+}
+
+// TestDaemonRunsTasksThatOverlap shows that two syncs at a time in one
+// connector process do not mix.
+func TestDaemonRunsTasksThatOverlap(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		d := startDaemon(t, s, plane, nil)
+		d.hello()
+		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync(), controlplane.FullSync())
+		// The vendor answers nobody before all syncs are under way.
+		s.vendor.OnRequest(func(int, *http.Request) {
+			for _, id := range ids {
+				if _, err := plane.Wait(d.alive, func(e controlplane.Event) bool { return e.Method == "Heartbeat" && e.TaskID == id }); err != nil {
+					t.Errorf("the tasks do not overlap: %v", err)
+				}
+			}
+		})
+		for _, id := range ids {
+			compareTruth(t, d.synced(id), s.truth())
+		}
+	})
+}
+
+// TestDaemonDropsACancelledTask shows that a sync that C1 no longer wants
+// ends, although the vendor hangs, and that the next one is whole.
+func TestDaemonDropsACancelledTask(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		d := startDaemon(t, s, plane, nil)
+		d.hello()
+		s.vendor.OnRequest(func(_ int, r *http.Request) { <-r.Context().Done() })
+		id := plane.Enqueue(controlplane.FullSync())[0]
+		d.heartbeat(id)
+		plane.Cancel(id)
+		d.failed(id, codes.Canceled)
+		s.vendor.OnRequest(nil)
+		id = plane.Enqueue(controlplane.FullSync())[0]
+		compareTruth(t, d.synced(id), s.truth())
+	})
+}
+
+// TestDaemonEndsOnSignal shows that the process that a person or systemd ends
+// does end, whatever the vendor does, and that no process of it goes on
+// reading from the vendor.
+func TestDaemonEndsOnSignal(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, busy %v", sig, busy), func(t *testing.T) {
+				t.Parallel()
+				eachSite(t, func(t *testing.T, open newSite) {
+					s, plane := open(t, small), controlplane.Start(t)
+					reached := make(chan context.Context, 1000)
+					s.vendor.OnRequest(func(_ int, r *http.Request) {
+						reached <- r.Context()
+						<-r.Context().Done() // the client, or the test, has ended
+					})
+					d := startDaemon(t, s, plane, nil)
+					d.hello()
+					reading := context.Background()
+					if busy {
+						plane.Enqueue(controlplane.FullSync())
+						reading = <-reached
+					} else {
+						d.event("GetTask", func(e controlplane.Event) bool { return e.Method == "GetTask" })
+					}
+					d.signal(sig)
+					code := d.wait()
+					// The shell's 128 + signal, the signal itself (-1), or a clean end.
+					if code != 0 && code != -1 && code != 128+int(sig) {
+						t.Errorf("the daemon ended with %d", code)
+					}
+					if busy {
+						select {
+						case <-reading.Done():
+						case <-time.After(patience):
+							t.Error("a process of the daemon still reads from the vendor")
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestDaemonSyncsOneGroup shows what a targeted sync of one group uploads: that
+// group and, where the vendor is asked for members group by group, who is in
+// it.
+func TestDaemonSyncsOneGroup(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		truth := s.truth()
+		target := s.vendor.GroupIDs()[3]
+		id := plane.Enqueue(controlplane.TargetedSync(v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()))[0]
+		d := startDaemon(t, s, plane, nil)
+		groups, grants := readPartial(t, d.synced(id))
+		if len(groups) != 1 || groups[target] != truth.Groups[target].Name {
+			t.Errorf("the upload holds the groups %v", groups)
+		}
+		want := map[simulator.Grant]bool{}
+		// A type whose members are listed in one walk has none in a targeted
+		// sync: that is the SDK's contract (annotation_type_scoped_grants.proto).
+		if s.name != "baton-rudderstack" {
+			for grant := range truth.Grants {
+				if grant.Group == target {
+					want[grant] = true
+				}
+			}
+		}
+		for grant := range want {
+			if !grants[grant] {
+				t.Errorf("%+v is missing", grant)
+			}
+		}
+		for grant := range grants {
+			if !want[grant] {
+				t.Errorf("%+v does not exist", grant)
+			}
+		}
+	})
+}
+
+// readPartial reads the groups and grants of a finished targeted sync.
+func readPartial(t testing.TB, path string) (map[string]string, map[simulator.Grant]bool) {
+	t.Helper()
+	ctx := context.Background()
+	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close(ctx) }()
+	latest, err := store.GetLatestFinishedSync(ctx, reader.SyncsReaderServiceGetLatestFinishedSyncRequest_builder{
+		SyncType: string(connectorstore.SyncTypePartial),
+	}.Build())
+	if err != nil || latest.GetSync() == nil {
+		t.Fatalf("the upload holds no finished targeted sync (%v)", err)
+	}
+	groups, grants := map[string]string{}, map[simulator.Grant]bool{}
+	for _, r := range resources(ctx, t, store, "group") {
+		groups[r.GetId().GetResource()] = r.GetDisplayName()
+	}
+	for token := ""; ; {
+		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{PageToken: token}.Build())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range page.GetList() {
+			group, _, _ := strings.Cut(strings.TrimPrefix(g.GetEntitlement().GetId(), "group:"), ":")
+			grants[simulator.Grant{Group: group, Principal: g.GetPrincipal().GetId().GetResource()}] = true
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return groups, grants
+		}
+	}
+}
+
+// TestDaemonTellsItsHealth shows that an orchestrator sees when the vendor's
+// credential is revoked, and that it still sees a live process then.
+func TestDaemonTellsItsHealth(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane := open(t, small), controlplane.Start(t)
+		port := freePort(t)
+		health := []string{"BATON_HEALTH_CHECK=true", "BATON_HEALTH_CHECK_PORT=" + port}
+		d := startDaemon(t, s, plane, health)
+		d.event("GetTask", func(e controlplane.Event) bool { return e.Method == "GetTask" })
+		probe := func(endpoint string, want int) string {
+			t.Helper()
+			resp, err := http.Get("http://127.0.0.1:" + port + "/" + endpoint) //nolint:noctx // bounded by the daemon
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != want {
+				t.Errorf("/%s answers %d: %s", endpoint, resp.StatusCode, body)
+			}
+			return string(body)
+		}
+		probes := func(want int) {
+			t.Helper()
+			// What a container's probe runs: the same binary.
+			p := start(t, binary(t, s.name), health, "health-check", "--endpoint", "health")
+			if code := p.wait(); (code == 0) != (want == http.StatusOK) {
+				t.Errorf("health-check ends with %d: %s", code, p.stderr.String())
+			}
+		}
+		for _, endpoint := range []string{"health", "ready", "live"} {
+			probe(endpoint, http.StatusOK)
+		}
+		probes(http.StatusOK)
+		s.vendor.RevokeCredential()
+		body := probe("health", http.StatusServiceUnavailable)
+		if !strings.Contains(body, "401") || strings.Contains(body, s.secret) {
+			t.Errorf("/health says %s", body)
+		}
+		probe("live", http.StatusOK)
+		probes(http.StatusServiceUnavailable)
+	})
+}
+
+// freePort returns a port that nothing listens on. It lies below those that
+// systems take for outgoing connections, so that none takes it before the
+// daemon does.
+func freePort(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		port := fmt.Sprint(20000 + rand.IntN(10000)) //nolint:gosec // no secret
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}

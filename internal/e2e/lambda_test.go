@@ -1,0 +1,302 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
+	"github.com/conductorone/baton-sdk/pkg/connectorclient"
+	sdksync "github.com/conductorone/baton-sdk/pkg/sync"
+	"github.com/conductorone/baton-sdk/pkg/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
+	"github.com/conductorone/baton-connectors/internal/simulator/lambdaruntime"
+)
+
+// function is a cloud-hosted connector: its configuration service, the
+// Runtime API that it polls and its instances.
+type function struct {
+	*site
+	t         testing.TB
+	plane     *controlplane.Plane
+	runtime   *lambdaruntime.Runtime
+	instances []*process
+}
+
+// startFunction runs a connector as ConductorOne hosts it, in one or more
+// instances.
+func startFunction(t testing.TB, s *site, fields map[string]any, egress *v1.EgressSection, instances int) *function {
+	t.Helper()
+	f := &function{site: s, t: t, plane: controlplane.Start(t), runtime: lambdaruntime.Start(t)}
+	f.plane.SetConfig(fields)
+	f.plane.SetEgress(egress)
+	t.Cleanup(func() {
+		for _, violation := range f.plane.Violations() {
+			t.Errorf("against C1's protocol: %s", violation)
+		}
+		for i, instance := range f.instances {
+			for _, secret := range []string{s.secret, f.plane.ClientSecret()} {
+				if strings.Contains(instance.stdout.String()+instance.stderr.String(), secret) {
+					t.Errorf("a secret shows in the log of instance %d", i)
+				}
+			}
+		}
+		for _, i := range f.runtime.Invocations() {
+			if i.Response > lambdaruntime.MaxPayload {
+				t.Errorf("%s answered %d bytes, more than Lambda takes", i.Method, i.Response)
+			}
+		}
+	})
+	for range instances {
+		f.instances = append(f.instances, start(t, lambdaBinary(t, s.name), slices.Concat(f.runtime.Env(), []string{
+			"BATON_LAMBDA_CLIENT_ID=" + f.plane.ClientID(),
+			"BATON_LAMBDA_CLIENT_SECRET=" + f.plane.ClientSecret(),
+			"BATON_LAMBDA_CA_CERT_PATH=" + f.plane.CAFile(),
+		}), "lambda"))
+	}
+	return f
+}
+
+// client invokes the function.
+func (f *function) client(caller lambdaruntime.Caller) types.ConnectorClient {
+	return connectorclient.NewConnectorClient(f.alive(), f.runtime.Dial(caller))
+}
+
+// alive ends when the first instance does, so that a test does not wait for an
+// answer that cannot come.
+func (f *function) alive() context.Context { return f.instances[0].alive }
+
+// sync runs a whole sync through invocations, as ConductorOne does, and
+// returns the path of its c1z.
+func (f *function) sync() (string, error) {
+	f.t.Helper()
+	ctx, path := f.alive(), filepath.Join(f.t.TempDir(), "sync.c1z")
+	syncer, err := sdksync.NewSyncer(ctx, f.client(lambdaruntime.ConductorOne),
+		sdksync.WithC1ZPath(path), sdksync.WithTmpDir(f.t.TempDir()), sdksync.WithWorkerCount(4),
+		sdksync.WithFailFastInvariants(), sdksync.WithDontExpandGrants())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	err = syncer.Sync(ctx)
+	if closed := syncer.Close(context.WithoutCancel(ctx)); err == nil {
+		err = closed
+	}
+	return path, err
+}
+
+// validate asks the function to check its credentials.
+func (f *function) validate(caller lambdaruntime.Caller) error {
+	_, err := f.client(caller).Validate(f.alive(), &v2.ConnectorServiceValidateRequest{})
+	return err
+}
+
+// TestLambdaSyncsTheWholeTruth shows that a cloud-hosted connector, whose
+// instances know nothing of each other, tells the vendor's truth in answers
+// that Lambda takes.
+func TestLambdaSyncsTheWholeTruth(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		size      simulator.Size
+		instances int
+	}{
+		"one instance":                    {small, 1},
+		"three instances share the pages": {simulator.Size{Users: 500, GroupSizes: []int{0, 1, 100, 101, 499}}, 3},
+		"one group of 5,000":              {simulator.Size{Users: 5000, GroupSizes: []int{5000}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachSite(t, func(t *testing.T, open newSite) {
+				s := open(t, row.size)
+				f := startFunction(t, s, s.fields, nil, row.instances)
+				if err := f.runtime.Wait(f.alive(), row.instances); err != nil {
+					t.Fatalf("the instances do not start: %v", err)
+				}
+				path, err := f.sync()
+				if err != nil {
+					t.Fatal(err)
+				}
+				compareTruth(t, path, s.truth())
+				used := map[string]bool{}
+				for _, i := range f.runtime.Invocations() {
+					used[i.Instance] = true
+				}
+				if len(used) != row.instances {
+					t.Errorf("%d instances answered, not %d", len(used), row.instances)
+				}
+			})
+		})
+	}
+}
+
+// TestLambdaRefusesWhoIsNotConductorOne shows that nobody else can use the
+// function to read the vendor's directory.
+func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		f := startFunction(t, s, s.fields, nil, 1)
+		for name, caller := range map[string]lambdaruntime.Caller{
+			"no token": lambdaruntime.Nobody, "another key": lambdaruntime.Forger,
+			"a token for another function": lambdaruntime.Stranger, "an expired token": lambdaruntime.Late,
+		} {
+			if err := f.validate(caller); status.Code(err) != codes.Unauthenticated {
+				t.Errorf("%s: the function answers %v", name, err)
+			}
+			_, err := f.client(caller).ListResources(f.alive(), v2.ResourcesServiceListResourcesRequest_builder{ResourceTypeId: "user"}.Build())
+			if status.Code(err) != codes.Unauthenticated {
+				t.Errorf("%s: the function answers %v", name, err)
+			}
+		}
+		if n := len(s.vendor.Requests()); n != 0 {
+			t.Errorf("the vendor was sent %d requests", n)
+		}
+		if err := f.validate(lambdaruntime.ConductorOne); err != nil {
+			t.Errorf("ConductorOne itself: %v", err)
+		}
+	})
+}
+
+// TestLambdaTakesANewCredential shows that a credential that is changed in C1
+// takes effect without a new deployment.
+func TestLambdaTakesANewCredential(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		f := startFunction(t, s, s.with("wrong-credential"), nil, 1)
+		err := f.validate(lambdaruntime.ConductorOne)
+		if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "wrong-credential") {
+			t.Errorf("with a wrong credential the function answers %v", err)
+		}
+		f.runtime.SetConfigVersion(f.plane.SetConfig(s.fields))
+		path, err := f.sync()
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareTruth(t, path, s.truth())
+	})
+}
+
+// with is the site's configuration with another credential.
+func (s *site) with(credential string) map[string]any {
+	fields := maps.Clone(s.fields)
+	for name, value := range fields {
+		if value == s.secret {
+			fields[name] = credential
+		}
+	}
+	return fields
+}
+
+// without is the site's configuration without its credential.
+func (s *site) without() (fields map[string]any, missing string) {
+	fields = maps.Clone(s.fields)
+	for name, value := range fields {
+		if value == s.secret {
+			delete(fields, name)
+			missing = name
+		}
+	}
+	return fields, missing
+}
+
+// TestLambdaReportsABadConfig shows that a configuration that cannot work ends
+// the function at its start with a line that names the field, and that a later
+// one leaves it as it was.
+func TestLambdaReportsABadConfig(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		fields, missing := s.without()
+		f := startFunction(t, s, fields, nil, 1)
+		if code := f.instances[0].wait(); code == 0 {
+			t.Error("a function without a credential ended with 0")
+		}
+		if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.name+": ") || !strings.Contains(line, missing) {
+			t.Errorf("its last words are %q", line)
+		}
+		blank := s.with("two words")
+		f = startFunction(t, s, blank, nil, 1)
+		if code := f.instances[0].wait(); code == 0 {
+			t.Error("a function with a malformed credential ended with 0")
+		}
+		if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.name+": ") || !strings.Contains(line, missing) || strings.Contains(line, "two words") {
+			t.Errorf("its last words are %q", line)
+		}
+
+		f = startFunction(t, s, s.fields, nil, 1)
+		if err := f.validate(lambdaruntime.ConductorOne); err != nil {
+			t.Fatal(err)
+		}
+		before := len(s.vendor.Requests())
+		f.runtime.SetConfigVersion(f.plane.SetConfig(blank))
+		err := f.validate(lambdaruntime.ConductorOne)
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), missing) || strings.Contains(err.Error(), "two words") {
+			t.Errorf("after a change to a malformed credential the function answers %v", err)
+		}
+		if n := len(s.vendor.Requests()); n != before {
+			t.Error("the vendor was sent a request")
+		}
+		f.runtime.SetConfigVersion(f.plane.SetConfig(s.fields))
+		if err := f.validate(lambdaruntime.ConductorOne); err != nil {
+			t.Errorf("after the change back the function answers %v", err)
+		}
+	})
+}
+
+// TestLambdaKeepsToTheEgressPolicy shows that a host that C1's policy does not
+// allow gets no request, and so no credential.
+func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		hosts     []string
+		httpsOnly bool
+		mode      v1.EgressMode
+		allowed   bool
+	}{
+		"the vendor's host":              {[]string{"api.example.com", "localhost"}, false, v1.EgressMode_EGRESS_MODE_ENFORCE, true},
+		"other hosts only":               {[]string{"api.example.com"}, false, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
+		"part of the vendor's host":      {[]string{"host"}, false, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
+		"no host":                        {nil, false, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
+		"a wildcard, which is no host":   {[]string{"*"}, false, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
+		"https only":                     {[]string{"localhost"}, true, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
+		"other hosts, only for a report": {[]string{"api.example.com"}, true, v1.EgressMode_EGRESS_MODE_REPORT, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachSite(t, func(t *testing.T, open newSite) {
+				s := open(t, small)
+				fields := maps.Clone(s.fields)
+				for name, value := range fields { // policies name no IP addresses
+					if text, ok := value.(string); ok {
+						fields[name] = strings.Replace(text, "127.0.0.1", "localhost", 1)
+					}
+				}
+				f := startFunction(t, s, fields, v1.EgressSection_builder{
+					SchemaVersion: 1, AllowedHosts: row.hosts, HttpsOnly: row.httpsOnly, Mode: row.mode,
+				}.Build(), 1)
+				path, err := f.sync()
+				if row.allowed {
+					if err != nil {
+						t.Fatal(err)
+					}
+					compareTruth(t, path, s.truth())
+					return
+				}
+				if err == nil || !strings.Contains(err.Error(), "egress policy") || !strings.Contains(err.Error(), s.name+": ") {
+					t.Errorf("the sync ended with %v", err)
+				}
+				if n := len(s.vendor.Requests()); n != 0 {
+					t.Errorf("the vendor was sent %d requests", n)
+				}
+			})
+		})
+	}
+}
