@@ -4,25 +4,80 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // Check reads who the credential belongs to and the first page of members and
 // of groups.
+//
+// A check that a retry may heal goes on where it failed: a vendor that limits
+// every third request would refuse the third step for ever otherwise, and the
+// success of the first would hide an outage that the third meets.
 func (s *Source) Check(ctx context.Context) error {
+	steps := []func(context.Context) error{s.checkToken, s.checkUsers, s.checkGroups}
+	for i := s.checked.passed(); i < len(steps); i++ {
+		if err := steps[i](ctx); err != nil {
+			s.checked.failed(i, err)
+			return err
+		}
+	}
+	s.checked.failed(0, nil)
+	return nil
+}
+
+func (s *Source) checkToken(ctx context.Context) error {
 	err := s.client.Get(ctx, rest.Request{Path: []string{whoAmI}}, userToken)
-	// What this one path is not served for, the lists still have to show.
-	if err != nil && httpStatus(err) != http.StatusNotFound {
-		return err
+	if httpStatus(err) == http.StatusNotFound {
+		return nil // the lists still have to show what this path is not served for
 	}
-	if _, _, err := s.users.fetch(ctx, s.client, s.users.start(unrouted)); err != nil {
-		return err
-	}
-	_, err = s.peekGroups(ctx)
 	return err
+}
+
+func (s *Source) checkUsers(ctx context.Context) error {
+	_, _, err := s.users.fetch(ctx, s.client, s.users.start(unrouted))
+	return err
+}
+
+func (s *Source) checkGroups(ctx context.Context) error {
+	_, err := s.peekGroups(ctx)
+	return err
+}
+
+// maxCheckAge is how long the steps that passed need not be taken again. It
+// is longer than the longest wait between two tries (60 s).
+const maxCheckAge = 5 * time.Minute
+
+// progress remembers how far the last check came, if a retry may heal it.
+type progress struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	steps int
+	at    time.Time
+}
+
+func (p *progress) passed() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now().Sub(p.at) > maxCheckAge {
+		return 0
+	}
+	return p.steps
+}
+
+func (p *progress) failed(step int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.steps, p.at = 0, p.now()
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		p.steps = step
+	}
 }
 
 // userToken refuses the credential of a collection, which cannot see the team.

@@ -14,8 +14,8 @@ const (
 	// cursorVersion opens every cursor. A cursor of another version is refused.
 	cursorVersion = 1
 	// maxPages ends a walk that a vendor would never end. At Guru's page sizes
-	// it is half a million users, or a million members of one group.
-	maxPages = 10_000
+	// it is a quarter of a million users, or half a million members of one group.
+	maxPages = 5_000
 	// maxCursor is the longest text that can be a cursor.
 	maxCursor = 2 * maxToken
 )

@@ -30,8 +30,9 @@ func date(text string) time.Time {
 			return sensible(t)
 		}
 	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
-		// 1e11 is the year 5138 in seconds and 1973 in milliseconds.
+	// Seconds or milliseconds since 1970: 1e9 is the year 2001 in seconds,
+	// before there was a Guru; 1e11 is 5138 in seconds and 1973 in milliseconds.
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 1e9 {
 		if n < 1e11 {
 			return sensible(time.Unix(n, 0))
 		}

@@ -51,6 +51,8 @@ type Source struct {
 	users       list[row]
 	groups      list[directory.Group]
 	memberships *keep[directory.Member]
+
+	checked progress
 }
 
 var _ directory.Source = (*Source)(nil)
@@ -94,7 +96,7 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.So
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{client: client}
+	s := &Source{client: client, checked: progress{now: opts.Now}}
 	s.users = list[row]{
 		id:     directory.Fingerprint("users"),
 		path:   func(route) []string { return []string{members} },

@@ -847,6 +847,42 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestALimitOnEveryThirdRequestDoesNotBlockTheCheck(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int64
+	limited := func(answer http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1)%3 == 0 {
+				w.Header().Set("Retry-After", "1")
+				answer = reply(http.StatusTooManyRequests, `{}`)
+			}
+			answer(w, r)
+		}
+	}
+	v := newVendor(t, nil)
+	for path, body := range map[string]string{
+		"whoami": `{"user":{},"tokenType":"API"}`, "members": array(memberJSON("a@example.com")), "groups/usergroups": array(groupJSON("g1")),
+	} {
+		v.set(answers{path: func(w http.ResponseWriter, r *http.Request) { limited(say(body))(w, r) }})
+	}
+	now := time.Unix(1_000_000, 0)
+	s := v.source(t, rest.Options{Now: func() time.Time { return now }})
+	wantError(t, s.Check(context.Background()), codes.Unavailable, "/groups/usergroups")
+	now = now.Add(time.Minute)
+	if err := s.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+	// A later check starts from its beginning, and so does one long after a failure.
+	v.requests()
+	wantError(t, s.Check(context.Background()), codes.Unavailable, "/members")
+	now = now.Add(maxCheckAge + time.Second)
+	n.Store(0)
+	wantError(t, s.Check(context.Background()), codes.Unavailable, "/groups/usergroups")
+	if asked := v.requests(); !slices.Equal(asked, []string{"whoami", "members", "whoami", "members", "groups/usergroups"}) {
+		t.Errorf("asked for %q", asked)
+	}
+}
+
 func TestConfigurationFaultsNameTheirField(t *testing.T) {
 	t.Parallel()
 	good := config.Guru{UserEmail: " admin@example.com\n", ApiToken: testToken + "\r\n", BaseUrl: "", OutageMinutes: 15}
