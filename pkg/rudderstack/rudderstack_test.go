@@ -1,0 +1,182 @@
+package rudderstack
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/rest"
+	"github.com/conductorone/baton-connectors/pkg/rudderstack/config"
+)
+
+func TestAFaultOfTheConfigurationNamesItsFlagAndHidesTheValue(t *testing.T) {
+	good := config.Rudderstack{RudderstackScimBaseUrl: " https://scim.example.com/scim/v2/\n", RudderstackScimToken: " abc\n"}
+	if _, err := New(context.Background(), &good, rest.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		change func(*config.Rudderstack)
+		flag   string
+	}{
+		"no base URL":     {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = " " }, "--rudderstack-scim-base-url (BATON_RUDDERSTACK_SCIM_BASE_URL)"},
+		"a relative one":  {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = "/hidden/v2" }, "--rudderstack-scim-base-url"},
+		"http":            {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = "http://hidden.example.com/scim/v2" }, "--rudderstack-scim-base-url"},
+		"a blank token":   {func(c *config.Rudderstack) { c.RudderstackScimToken = " \n" }, "--rudderstack-scim-token (BATON_RUDDERSTACK_SCIM_TOKEN)"},
+		"a torn token":    {func(c *config.Rudderstack) { c.RudderstackScimToken = "hidden\nhidden" }, "--rudderstack-scim-token"},
+		"negative outage": {func(c *config.Rudderstack) { c.OutageMinutes = -1 }, "--outage-minutes (BATON_OUTAGE_MINUTES)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good
+			test.change(&cfg)
+			_, err := New(context.Background(), &cfg, rest.Options{})
+			if err == nil || codeOf(err) != codes.InvalidArgument || !strings.Contains(err.Error(), test.flag) || strings.Contains(err.Error(), "hidden") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestARefusalSaysWhatToDo(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		code   codes.Code
+		words  string
+	}{
+		{401, codes.Unauthenticated, "the token was refused"},
+		{403, codes.PermissionDenied, "create an organization-level Service Access Token or ask RudderStack support to enable SCIM"},
+		{404, codes.FailedPrecondition, "check the base URL"},
+		{410, codes.FailedPrecondition, "check the base URL"},
+		{501, codes.Unimplemented, "does not offer this SCIM operation"},
+		{503, codes.Unavailable, "the sync asks again"},
+	} {
+		t.Run(fmt.Sprint(test.status), func(t *testing.T) {
+			server := &scim{other: func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(test.status)
+				return true
+			}}
+			source := server.start(t)
+			_, listed := source.Users(t.Context(), "")
+			for _, err := range []error{listed, source.Check(t.Context())} {
+				if codeOf(err) != test.code || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), token) {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+	server := &scim{}
+	server.start(t)
+	source, err := New(context.Background(), &config.Rudderstack{RudderstackScimBaseUrl: strings.TrimSuffix(server.url, "/scim/v2"), RudderstackScimToken: token}, rest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = source.Users(t.Context(), ""); !strings.Contains(fmt.Sprint(err), "lacks the suffix /scim/v2") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCheckReadsUsersAndGroupsInTwoRequests(t *testing.T) {
+	server := &scim{users: ids("u", 300), groups: ids("g", 300)}
+	if err := server.start(t).Check(t.Context()); err != nil || len(server.asked) != 2 {
+		t.Errorf("%v: %v", server.asked, err)
+	}
+}
+
+// Without groups a sync takes every membership away, so it needs evidence.
+func TestGroupsAreAbsentByEvidenceOnly(t *testing.T) {
+	const list = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":%d,"Resources":[%s]}`
+	const user, group = `{"id":"User","name":"User","endpoint":"/Users"}`, `{"name":"Group","endpoint":"/Groups"}`
+	alone := "--sync-resource-types user"
+	for _, test := range []struct {
+		name         string
+		groups       int
+		types        string
+		absent       bool
+		code         codes.Code
+		words        string
+		outageStatus int
+	}{
+		{"501", 501, "", true, 0, "", 0},
+		{"404 and types without Group", 404, fmt.Sprintf(list, 1, user), true, 0, "", 0},
+		{"404 and types with Group", 404, fmt.Sprintf(list, 2, user+","+group), false, codes.FailedPrecondition, alone, 0},
+		{"404 and a part of the types", 404, fmt.Sprintf(list, 2, user), false, codes.FailedPrecondition, alone, 0},
+		{"404 and no types", 404, fmt.Sprintf(list, 0, ""), false, codes.FailedPrecondition, alone, 0},
+		{"404 and types that are not SCIM", 404, `{"hello":"world"}`, false, codes.FailedPrecondition, alone, 0},
+		{"404 twice", 404, "", false, codes.FailedPrecondition, alone, 0},
+		{"404 while the types cannot be read", 404, "", false, codes.Unavailable, "", 503},
+		{"410", 410, fmt.Sprintf(list, 1, user), false, codes.FailedPrecondition, alone, 0},
+		{"403", 403, fmt.Sprintf(list, 1, user), false, codes.PermissionDenied, alone, 0},
+		{"401", 401, "", false, codes.Unauthenticated, "", 0},
+		{"500", 500, "", false, codes.Unavailable, "", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := &scim{users: ids("u", 3), other: func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/Groups"):
+					w.WriteHeader(test.groups)
+				case strings.HasSuffix(r.URL.Path, "/ResourceTypes") && test.outageStatus != 0:
+					w.WriteHeader(test.outageStatus)
+				case strings.HasSuffix(r.URL.Path, "/ResourceTypes") && test.types != "":
+					fmt.Fprint(w, test.types)
+				default:
+					return false
+				}
+				return true
+			}}
+			source := server.start(t)
+			groups, err := walkGroups(t, source)
+			memberships, err2 := walkMemberships(t, source)
+			for _, err := range []error{err, err2, source.Check(t.Context())} {
+				if (err == nil) != test.absent || codeOf(err) != test.code || !strings.Contains(fmt.Sprint(err), test.words) {
+					t.Errorf("code %s: %v", codeOf(err), err)
+				}
+			}
+			if len(groups) > 0 || len(memberships) > 0 {
+				t.Error("groups out of nothing")
+			}
+		})
+	}
+}
+
+// In the middle of the list neither 501 nor 404 can mean that there is none.
+func TestGroupsThatVanishMidwayAreAnError(t *testing.T) {
+	for _, httpStatus := range []int{404, 501} {
+		server := &scim{groups: ids("g", 150)}
+		server.other = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Get("startIndex") != "100" {
+				return false
+			}
+			w.WriteHeader(httpStatus)
+			return true
+		}
+		source := server.start(t, noReadAhead)
+		_, err := walkGroups(t, source)
+		_, err2 := walkMemberships(t, source)
+		if err == nil || err2 == nil || codeOf(err) == codes.NotFound {
+			t.Errorf("%d: %v, %v", httpStatus, err, err2)
+		}
+	}
+}
+
+func TestOneGroupByItsID(t *testing.T) {
+	server := &scim{groups: []string{"g 1/ä?"}}
+	source := server.start(t)
+	group, err := source.Group(t.Context(), "g 1/ä?")
+	if err != nil || group.ID != "g 1/ä?" || group.Name != "Group g 1/ä?" || group.Profile["group_id"] != group.ID {
+		t.Errorf("%+v, %v", group, err)
+	}
+	if _, err = source.Group(t.Context(), "other"); codeOf(err) != codes.NotFound {
+		t.Errorf("%v", err)
+	}
+	server.other = func(w http.ResponseWriter, _ *http.Request) bool {
+		fmt.Fprint(w, `{"id":"another"}`)
+		return true
+	}
+	if _, err = source.Group(t.Context(), "other"); codeOf(err) != codes.FailedPrecondition {
+		t.Errorf("%v", err)
+	}
+}
