@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -409,6 +411,49 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDaemonReclaimsWhatAKilledOneLeft shows that a daemon that was killed in
+// the middle of a sync, and restarted where it was, fills no disk.
+func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane, tmp := open(t, small), controlplane.Start(t), t.TempDir()
+		reached := make(chan struct{}, 1000)
+		s.vendor.OnRequest(func(n int, r *http.Request) {
+			if n > 5 { // past the check of the credential: the sync has its files
+				reached <- struct{}{}
+				<-r.Context().Done()
+			}
+		})
+		id := plane.Enqueue(controlplane.FullSync())[0]
+		first := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
+		first.heartbeat(id)
+		<-reached
+		first.signal(syscall.SIGKILL)
+		first.wait()
+		var left []string
+		for _, pattern := range []string{"*", "*/*"} {
+			names, err := filepath.Glob(filepath.Join(tmp, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left = append(left, names...)
+		}
+		if len(left) == 0 {
+			t.Fatal("a daemon that was killed in the middle of a sync left nothing: this shows nothing")
+		}
+
+		s.vendor.OnRequest(nil)
+		second := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
+		id = plane.Enqueue(controlplane.FullSync())[0]
+		compareTruth(t, second.synced(id), s.truth())
+		for _, name := range left {
+			if _, err := os.Lstat(name); err == nil {
+				t.Errorf("%s is still there", name)
+			}
+		}
+	})
 }
 
 // TestDaemonSyncsOneGroup shows what a targeted sync of one group uploads: that

@@ -3,10 +3,12 @@ package e2e
 import (
 	"context"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
@@ -299,4 +301,69 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLambdaIsQuietBetweenInvocations shows that nothing is read ahead: AWS
+// freezes the process after an answer, and a request that is under way then
+// comes back dead or stale.
+func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, simulator.Size{Users: 300, GroupSizes: []int{3}})
+		f := startFunction(t, s, s.fields, nil, 1)
+		type held struct{ release chan struct{} }
+		arrived := make(chan held)
+		s.vendor.OnRequest(func(_ int, r *http.Request) {
+			h := held{make(chan struct{})}
+			select {
+			case arrived <- h:
+				<-h.release
+			case <-r.Context().Done():
+			}
+		})
+		pages := 0
+		for token := ""; ; {
+			answered := make(chan error, 1)
+			var page *v2.ResourcesServiceListResourcesResponse
+			go func() {
+				var err error
+				page, err = f.client(lambdaruntime.ConductorOne).ListResources(f.alive(),
+					v2.ResourcesServiceListResourcesRequest_builder{ResourceTypeId: "user", PageToken: token}.Build())
+				answered <- err
+			}()
+			for waiting := true; waiting; {
+				select {
+				case err := <-answered:
+					if err != nil {
+						t.Fatal(err)
+					}
+					waiting = false
+				case h := <-arrived:
+					// An answer that does not wait for this request shows that
+					// the request serves a later one. How long is enough to
+					// see that decides only how surely the test fails.
+					select {
+					case err := <-answered:
+						close(h.release)
+						t.Fatalf("the function answered (%v) while it read from the vendor", err)
+					case <-time.After(50 * time.Millisecond):
+						close(h.release)
+					}
+				}
+			}
+			select {
+			case h := <-arrived:
+				close(h.release)
+				t.Fatal("the function reads from the vendor after its answer")
+			default:
+			}
+			pages++
+			if token = page.GetNextPageToken(); token == "" {
+				break
+			}
+		}
+		if pages < 2 {
+			t.Errorf("the list has %d pages, too few to show anything", pages)
+		}
+	})
 }
