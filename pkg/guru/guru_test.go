@@ -648,8 +648,12 @@ func TestAHugeBodyIsHandedOutInSlices(t *testing.T) {
 	check := func(pages [][]directory.Member) {
 		t.Helper()
 		seen := map[string]int{}
-		for _, id := range slices.Concat(memberIDs(pages)...) {
+		all := slices.Concat(memberIDs(pages)...)
+		for _, id := range all {
 			seen[id]++
+		}
+		if len(all) != len(seen) {
+			t.Errorf("%d rows of %d members", len(all), len(seen))
 		}
 		if len(seen) != n+1 || seen["user7@example.com"] != 1 || seen["last@example.com"] != 1 || len(pages) != 4 {
 			t.Errorf("%d members on %d pages, want %d on 4", len(seen), len(pages), n+1)
