@@ -20,6 +20,9 @@ const (
 	maxBack = 20
 	// maxSeen ends a walk through a list without end.
 	maxSeen = 10_000_000
+	// maxGrowth is by how many rows a list may more than double while it is
+	// read.
+	maxGrowth = 1000
 	// maxBlank is how many pages in a row may bring a nextCursor and no rows.
 	maxBlank = 100
 )
@@ -35,8 +38,8 @@ const (
 // steps back until it finds one. That costs no request: a page of 101 rows
 // brings 100 new ones.
 type walk struct {
-	// Seen is how many rows have been received, as far as is known the index
-	// of the last one in the list.
+	// Seen is how many rows have been received and are still in the list, as
+	// far as is known: never more than the index of the last one.
 	Seen int `json:"n,omitempty"`
 	// Start is the startIndex of the next request.
 	Start int `json:"s"`
@@ -59,6 +62,10 @@ type walk struct {
 	// Total is the last totalResults, -1 for none. With vendor cursors it is
 	// the smallest.
 	Total int `json:"t"`
+	// Began is the first totalResults that is sure, 0 for none.
+	Began int `json:"o,omitempty"`
+	// Low is the smallest totalResults, 0 for none.
+	Low int `json:"q,omitempty"`
 	// Back counts the steps back and the new beginnings.
 	Back int `json:"b,omitempty"`
 	// Cursor is the server's own cursor of the next page (RFC 9865).
@@ -81,7 +88,7 @@ func (w *walk) begins() bool { return w.Start == 1 && w.Seen == 0 && w.Cursor ==
 func (w *walk) valid() bool {
 	within := func(n, low, high int) bool { return n >= low && n <= high }
 	return within(w.Seen, 0, maxSeen) && within(w.Start, 1, maxSeen) && within(len(w.Near), 0, maxNear) &&
-		within(w.Total, -1, math.MaxInt32) && within(w.Back, 0, maxBack) && within(w.Blank, 0, maxBlank) &&
+		within(w.Total, -1, math.MaxInt32) && within(w.Began, 0, math.MaxInt32) && within(w.Low, 0, math.MaxInt32) && within(w.Back, 0, maxBack) && within(w.Blank, 0, maxBlank) &&
 		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0)
 }
 
@@ -240,6 +247,9 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 	next.Total = total
 	if w.Start == 1 && total >= n && (total > n || n > pageRows) {
 		next.Sure = true
+		if w.Began == 0 {
+			next.Began = total
+		}
 	}
 	switch {
 	case w.Seen == 0:
@@ -261,11 +271,7 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		// Either rows moved, or the server answers with an earlier window than
 		// the one asked for. The lower of the two places is safe: it can only
 		// bring a row twice.
-		place := max(1, min(w.Seen-age, w.Start+at))
-		if at == 0 && !w.Plain {
-			place = w.Start
-		}
-		next.Seen = place + n - m.from
+		next.Seen = max(1, min(w.Seen-age, w.Start+at)) + n - m.from
 	case w.Plain && wrapped:
 		m.from = n
 	case w.Plain:
@@ -285,10 +291,13 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		// More rows have come than there should be.
 		total, next.Total = -1, -1
 	}
+	if total > 0 && (w.Low == 0 || total < w.Low) {
+		next.Low = total
+	}
 	if n > 0 && w.Start == 1 {
 		next.First = ids[0]
 	}
-	if next.Seen > maxSeen {
+	if next.Seen > maxSeen || next.Began > 0 && next.Seen > 2*next.Began+maxGrowth {
 		return move{}, w.broken("the list has no end after %d rows", w.Seen)
 	}
 	if m.from == n {
@@ -308,11 +317,14 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		m.done = true
 	}
 	next.Start = next.Seen
-	if next.Plain {
+	switch {
+	case next.Plain:
 		next.Start = next.Seen + 1
-	}
-	if at == 0 && m.to == n && w.Start > 1 && how == aligned {
-		m.stride = n - 1
+	case how == aligned && at == 0:
+		next.Start = w.Start + m.to - 1
+		if m.to == n {
+			m.stride = n - 1
+		}
 	}
 	if at > 0 && n <= directory.MaxRows {
 		// Rows that came in before the known ones are handed on as well.
@@ -336,11 +348,17 @@ func (w *walk) barren(m move, n, total, at int, wrapped bool) (move, error) {
 	switch {
 	case total >= 0 && next.Seen >= total, exact && total < 0:
 		m.done = true
-	case n > 0 && n < pageRows && !wrapped && total >= 0 && w.Start+n-1 >= total:
-		// Rows came in before this place and moved the known ones on.
+	case exact && w.Start > next.Seen && w.Start >= total:
+		// This is the end, but there are rows before it that have not come.
+		// They may have come in behind the walk, if the list has grown by so
+		// many. If not, the rows have no stable order.
+		if total-next.Seen > total-w.Low {
+			return w.again(maxBack / 4)
+		}
 		m.done = true
 	case !w.Plain && n > 1 && !wrapped && w.Start+at > w.Seen:
-		// The same, more than a page of them: go where the known row is now.
+		// Rows came in before this place and moved the known ones on: go where
+		// the last of them is now, to see whether it is the end.
 		if next.Back++; next.Back > maxBack {
 			return move{}, w.changed()
 		}
