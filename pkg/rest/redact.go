@@ -28,22 +28,26 @@ type redactor struct {
 }
 
 func newRedactor(secrets []string) *redactor {
-	forms := map[string]bool{}
+	var plain []string
 	for _, secret := range secrets {
+		plain = append(plain, secret)
 		// The scheme of an Authorization header is no secret; what follows is.
 		if _, after, found := strings.Cut(secret, " "); found {
-			forms[after] = true
+			plain = append(plain, after)
 		}
-		forms[secret] = true
 	}
-	for form := range forms {
+	forms := map[string]bool{}
+	for _, form := range plain {
+		forms[form] = true
 		forms[url.QueryEscape(form)] = true
 		forms[url.PathEscape(form)] = true
 		forms[base64.StdEncoding.EncodeToString([]byte(form))] = true
 		forms[base64.RawURLEncoding.EncodeToString([]byte(form))] = true
-		quoted, err := json.Marshal(form)
-		if err == nil {
-			forms[strings.Trim(string(quoted), `"`)] = true
+		if quoted, err := json.Marshal(form); err == nil {
+			inner := strings.Trim(string(quoted), `"`)
+			forms[inner] = true
+			// JSON may escape a slash (RFC 8259, section 7).
+			forms[strings.ReplaceAll(inner, "/", `\/`)] = true
 		}
 	}
 	var list []string
