@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/base64"
-	"flag"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,9 +13,6 @@ import (
 
 	"gopkg.in/yaml.v3"
 )
-
-// update makes TestGeneratedFilesAreCurrent write the files that it checks.
-var update = flag.Bool("update", false, "write cmd/*/config_schema.json and cmd/*/baton_capabilities.json")
 
 // TestGeneratedFilesAreCurrent shows that the committed description of a
 // connector, which C1 reads, is what the connector says of itself. It needs
@@ -32,18 +28,12 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 					t.Fatalf("it ended with %d: %s", code, p.stderr.String())
 				}
 				path := filepath.Join("..", "..", "cmd", name, file)
-				if *update {
-					if err := os.WriteFile(path, []byte(p.stdout.String()), 0o644); err != nil { //nolint:gosec // for all to read
-						t.Fatal(err)
-					}
-					return
-				}
 				committed, err := os.ReadFile(path)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if string(committed) != p.stdout.String() {
-					t.Errorf("%s is not what `%s %s` prints; write it anew: go test ./internal/e2e -run TestGenerated -update", path, name, command)
+					t.Errorf("%s is not what `%s %s` prints: run make generate and commit the result", path, name, command)
 				}
 			})
 		}

@@ -110,8 +110,8 @@ func Start(tb testing.TB) *Plane {
 	if err := os.WriteFile(p.caFile, authority, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	p.server.StartTLS()
 	p.clientID = "loopback@" + p.Host() + "/connector"
+	p.server.StartTLS()
 	tb.Cleanup(func() {
 		p.listener.gate(true) // cuts what still runs, so that Close need not wait
 		p.server.Close()
@@ -121,7 +121,7 @@ func Start(tb testing.TB) *Plane {
 }
 
 // Host is the plane's host:port.
-func (p *Plane) Host() string { return p.server.Listener.Addr().String() }
+func (p *Plane) Host() string { return p.listener.Addr().String() }
 
 // ClientID is the id of the one connector that the plane knows.
 func (p *Plane) ClientID() string { return p.clientID }
