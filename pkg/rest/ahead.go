@@ -55,6 +55,13 @@ func (r *readAhead) start(key string, fetch func() (*Answer, error)) {
 	}()
 }
 
+// drop forgets everything. What is under way goes nowhere.
+func (r *readAhead) drop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.pending)
+}
+
 // take returns the good answer under a key, waiting for one under way. It
 // reports false where there is none to be had.
 func (r *readAhead) take(ctx context.Context, key string) (*Answer, bool) {

@@ -136,7 +136,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		vendor: vendor,
 		opts:   opts,
 		redact: newRedactor(append([]string{vendor.Authorization}, vendor.Secrets...)),
-		gate:   &gate{limit: opts.Outage},
+		gate:   &gate{limit: opts.Outage, calm: calm + opts.Timeout},
 		ahead:  newReadAhead(opts.Now),
 	}
 	// The lanes outlive the context of the constructor: they only take
@@ -207,6 +207,10 @@ func (c *Client) Ahead(ctx context.Context, r Request) {
 		return c.send(context.WithoutCancel(ctx), u, r.Item)
 	})
 }
+
+// Forget drops what was asked for ahead and not taken, so that a sync that
+// begins reads nothing from before its beginning.
+func (c *Client) Forget() { c.ahead.drop() }
 
 // Stats tells what the client has done so far.
 func (c *Client) Stats() *Stats { return c.opts.Stats }

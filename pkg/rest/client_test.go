@@ -17,6 +17,9 @@ import (
 	"time"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -480,6 +483,48 @@ func TestPauseHoldsAllRequestsBack(t *testing.T) {
 	}
 }
 
+// TestAPauseIsLoggedOnce shows that workers whose requests are refused one
+// after the other log one pause and not one each, and that the next pause is
+// logged again.
+func TestAPauseIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	const workers = 4
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	var arrived sync.WaitGroup
+	answer := make(chan struct{})
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		arrived.Done()
+		<-answer
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(429)
+	})
+	core, logs := observer.New(zap.WarnLevel)
+	ctx := ctxzap.ToContext(context.Background(), zap.New(core))
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	for pause := range 2 {
+		// All are on their way before the first is refused, and each is refused
+		// a little later than the one before.
+		arrived.Add(workers)
+		refused := make(chan error)
+		for range workers {
+			go func() { refused <- c.Get(ctx, Request{Path: []string{"Users"}}, func(*Answer) error { return nil }) }()
+		}
+		arrived.Wait()
+		for range workers {
+			answer <- struct{}{}
+			check(t, <-refused, codes.Unavailable, "429")
+			now.add(100 * time.Millisecond)
+		}
+		if n := logs.Len(); n != pause+1 {
+			t.Errorf("%d pauses were logged %d times: %v", pause+1, n, logs.All())
+		}
+		now.add(time.Minute)
+	}
+	if waited := c.Stats().Waited(); waited != 2*(30*time.Second+300*time.Millisecond) {
+		t.Errorf("counted %s", waited)
+	}
+}
+
 // waitTold is what an error tells the syncer about when to ask again.
 func waitTold(t *testing.T, err error) time.Time {
 	t.Helper()
@@ -597,6 +642,21 @@ func TestOutageEnds(t *testing.T) {
 	}
 }
 
+// TestOutageEndsWhereRequestsMayTakeLong shows that a vendor that lets every
+// request hang is out of reach, however long the user lets a request take.
+func TestOutageEndsWhereRequestsMayTakeLong(t *testing.T) {
+	t.Parallel()
+	const timeout = 30 * time.Minute
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(504) })
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now, o.Timeout = now.now, timeout })
+	_, err := get(c, "Users")
+	check(t, err, codes.Unavailable)
+	now.add(timeout + time.Minute) // the syncer's longest wait, and the request
+	_, err = get(c, "Users")
+	check(t, err, codes.Aborted, "no good answer since 2026-01-02T03:04:05Z")
+}
+
 type step struct {
 	after      time.Duration
 	status     int
@@ -643,6 +703,12 @@ func TestReadAheadAsksOnce(t *testing.T) {
 	now.add(maxAheadAge + time.Second)
 	if got := read(c, "old"); got != "6" {
 		t.Errorf("an old answer was used: %s", got)
+	}
+	c.Ahead(context.Background(), request("before"))
+	waitFor(t, c, 1)
+	c.Forget()
+	if got := read(c, "before"); got != "8" {
+		t.Errorf("an answer from before the sync was used: %s", got)
 	}
 	for i := range 3 * maxAhead {
 		c.Ahead(context.Background(), request(fmt.Sprint("many", i)))

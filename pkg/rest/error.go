@@ -94,8 +94,12 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 		e.RetryAt = retryAt(resp.Header, now)
 		if added := c.gate.pause(now, e.RetryAt); added > 0 {
 			c.opts.Stats.waited.Add(int64(added))
-			ctxzap.Extract(ctx).Warn("the vendor limits requests: waiting",
-				zap.Int("status", resp.StatusCode), zap.Duration("wait", added.Round(time.Second)))
+			// Requests that were under way when the pause began are refused as
+			// well and lengthen it a little. That is the same pause.
+			if added >= minPause {
+				ctxzap.Extract(ctx).Warn("the vendor limits requests: waiting",
+					zap.Int("status", resp.StatusCode), zap.Duration("wait", added.Round(time.Second)))
+			}
 		}
 	}
 	if c.vendor.Explain != nil {

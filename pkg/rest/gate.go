@@ -12,19 +12,24 @@ import (
 const (
 	// defaultPause is the wait after a 429 that does not say how long.
 	defaultPause = 10 * time.Second
+	// minPause is the shortest wait: clocks differ.
+	minPause = time.Second
 	// maxPause is the longest wait that a sync takes part in. A vendor that
 	// asks for more is better asked by another run.
 	maxPause = time.Hour
 	// calm is how long no failure may be seen for the next one to count as a
-	// new outage. It is longer than the syncer's longest wait (60 s) and one
-	// request's time-out together.
-	calm = 5 * time.Minute
+	// new outage, besides the time that one request may take. It is longer
+	// than the syncer's longest wait (60 s).
+	calm = 4 * time.Minute
 )
 
 // gate holds all requests back while the vendor asks for a pause, and knows
 // since when nothing has succeeded.
 type gate struct {
 	limit time.Duration
+	// calm is how long no failure may be seen for the next one to count as a
+	// new outage.
+	calm time.Duration
 
 	mu    sync.Mutex
 	until time.Time // no request before
@@ -77,7 +82,7 @@ func (g *gate) healed() {
 func (g *gate) failed(now, retryAt time.Time) (since time.Time, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.since.IsZero() || now.Sub(g.last) > calm {
+	if g.since.IsZero() || now.Sub(g.last) > g.calm {
 		g.since, g.grace = now, time.Time{}
 	}
 	g.last = now
@@ -125,9 +130,9 @@ func retryAt(h http.Header, now time.Time) time.Time {
 	return now.Add(defaultPause)
 }
 
-// later is t, but at least a second from now: clocks differ.
+// later is t, but at least minPause from now.
 func later(t, now time.Time) time.Time {
-	if soon := now.Add(time.Second); t.Before(soon) {
+	if soon := now.Add(minPause); t.Before(soon) {
 		return soon
 	}
 	return t
