@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -125,6 +126,9 @@ func decodeUser(answer func([]byte) *rest.Answer, row string) (directory.User, e
 	p, err := decodeList(answer([]byte(listOpen+row+"]}")), users, "the page")
 	if err != nil {
 		return directory.User{}, err
+	}
+	if len(p.rows) == 0 {
+		return directory.User{}, errors.New("no row")
 	}
 	return p.rows[0].user(), nil
 }
