@@ -117,7 +117,7 @@ func (v *rudderstack) person(i int) *Person {
 
 func (v *rudderstack) present(p *Person) User {
 	u := User{
-		Login: shown(p.Login), Name: shown(p.Display, p.Formatted, joined(p.First, p.Last), p.Login, p.ID), Emails: p.Emails,
+		Login: shown(p.Login), Name: shown(p.Display, p.Formatted, joined(p.First, p.Last), p.Login, p.ID), Emails: onePrimary(p.Emails, p.Login),
 		Disabled: p.Status != "" && p.Status != "ACTIVE", CreatedAt: p.Created, Profile: map[string]any{"user_id": p.ID},
 	}
 	if p.First != "" {
@@ -278,6 +278,19 @@ func newLibrary(v *rudderstack) *scim.Server {
 		panic("simulator: " + err.Error())
 	}
 	return &server
+}
+
+// onePrimary marks a primary address where the vendor marks none: the one that
+// is the login, else the first. What shows an e-mail address of a user, such
+// as an export, shows the primary one alone.
+func onePrimary(emails []directory.Email, login string) []directory.Email {
+	if len(emails) == 0 || slices.ContainsFunc(emails, func(e directory.Email) bool { return e.Primary }) {
+		return emails
+	}
+	emails = slices.Clone(emails)
+	at := max(0, slices.IndexFunc(emails, func(e directory.Email) bool { return e.Address == login }))
+	emails[at].Primary = true
+	return emails
 }
 
 func (v *rudderstack) serve(w http.ResponseWriter, r *http.Request) {

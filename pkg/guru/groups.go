@@ -87,7 +87,7 @@ func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
 	out := make([]directory.Group, len(rows))
 	for i := range rows {
 		if out[i] = rows[i].group(); out[i].ID == "" {
-			return nil, incomplete(a, page, i, "an id")
+			return nil, incomplete(a, page, i, keepable)
 		}
 	}
 	return out, nil

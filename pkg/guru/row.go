@@ -81,6 +81,13 @@ func userKey(id, bareEmail text, nested bool, nestedEmail text) string {
 	return ""
 }
 
+// maxID bounds an id in bytes: C1 keeps no longer one, and cutting it could
+// make two accounts one.
+const maxID = 1024
+
+// keepable is what a row whose id is longer lacks.
+const keepable = "an id of at most 1,024 bytes"
+
 // member is the key of the user who is in the group. A row without a user is
 // complete all the same: its id says who it is.
 func (r *memberRow) member() (key, missing string) {
@@ -94,6 +101,8 @@ func (r *memberRow) member() (key, missing string) {
 		return "", "an id that is a text"
 	case key == "":
 		return "", "an id and an e-mail address"
+	case len(key) > maxID:
+		return "", keepable
 	}
 	return key, ""
 }
@@ -114,6 +123,8 @@ func (r *row) settle() (missing string) {
 	switch {
 	case r.key == "":
 		return "an id and an e-mail address"
+	case len(r.key) > maxID:
+		return keepable
 	case !who.stated():
 		return "a user"
 	}
@@ -196,10 +207,10 @@ type groupRow struct {
 }
 
 // group is the row in the words of the directory. Its id is empty where the
-// row has none.
+// row has none that can be kept.
 func (r *groupRow) group() directory.Group {
 	id := r.ID.trim()
-	if id == "" || r.ID.odd {
+	if id == "" || r.ID.odd || len(id) > maxID {
 		return directory.Group{}
 	}
 	g := directory.Group{

@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+)
+
+var updateFidelity = flag.Bool("update", false, "write docs/fidelity.md anew from the tests")
+
+// shown is a row of docs/fidelity.md whose test is a function of its own.
+type shown struct {
+	vendor, does, outcome, test string
+}
+
+const fidelityFile = "../../docs/fidelity.md"
+
+const fidelityIntro = `# What the vendor does, and what the sync says
+
+A person who is missing from a sync that succeeded loses access. So a sync has two outcomes and no third: the c1z
+holds exactly what the vendor said, or the sync fails, the file holds no finished sync, and one line says what
+failed, where (method and URL without its query), the likely cause and the next step.
+
+Each row below is a test. It runs a whole sync through ConductorOne's own syncer against a simulator that behaves so,
+and compares every user, group, entitlement and grant of the c1z with the simulator's directory, or checks the
+failure: its gRPC code, its words, at most 200 characters of the vendor's answer in it, a bounded number of requests.
+What must be right is synced twice: with read-ahead and four workers, as the binaries do, and one call at a time,
+without read-ahead, group by group, as for a function that is frozen between calls. Run one row with
+
+    go test ./internal/e2e -run 'TestFidelity/rudderstack/wrap-around'
+
+"Right" means that the c1z equals the vendor's truth. A failure shows its gRPC code, which is also the exit code of the
+command: InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13, Unauthenticated 16.
+Aborted keeps the checkpoint: the next run goes on from there.
+
+This file is written by ` + "`go test ./internal/e2e -run TestFidelityDocument -update`" + `, and a test fails when it is not
+what the tests say.
+`
+
+// TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.
+func TestFidelityDocument(t *testing.T) {
+	t.Parallel()
+	want := fidelityDocument()
+	if *updateFidelity {
+		if err := os.WriteFile(fidelityFile, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(fidelityFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/fidelity.md is not what the tests say; run go test ./internal/e2e -run TestFidelityDocument -update")
+	}
+	there := testsOfThisPackage(t)
+	for _, row := range shownElsewhere {
+		name, _, _ := strings.Cut(row.test, "/")
+		if !there[name] {
+			t.Errorf("there is no test %s, which should show that a vendor %s", name, row.does)
+		}
+	}
+	seen := map[string]bool{}
+	for _, b := range behaviours {
+		for _, vendor := range b.vendors() {
+			if seen[vendor+"/"+b.name] {
+				t.Errorf("two behaviours are named %s/%s", vendor, b.name)
+			}
+			seen[vendor+"/"+b.name] = true
+		}
+	}
+}
+
+func fidelityDocument() string {
+	var b strings.Builder
+	b.WriteString(fidelityIntro)
+	for _, part := range []struct{ vendor, title string }{
+		{ofBoth, "Both vendors"}, {ofRudderStack, "RudderStack (SCIM 2.0)"}, {ofGuru, "Guru"},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n| the vendor … | the sync | shown by |\n|---|---|---|\n", part.title)
+		for _, row := range behaviours {
+			if row.vendor != part.vendor {
+				continue
+			}
+			vendor := row.vendor
+			if vendor == ofBoth {
+				vendor = ".*"
+			}
+			fmt.Fprintf(&b, "| %s | %s | `TestFidelity/%s/%s` |\n", cell(row.does), cell(row.outcome()), vendor, row.name)
+		}
+		for _, row := range shownElsewhere {
+			if row.vendor == part.vendor {
+				fmt.Fprintf(&b, "| %s | %s | `%s` |\n", cell(row.does), cell(row.outcome), row.test)
+			}
+		}
+	}
+	return b.String()
+}
+
+// outcome is how the sync ends, in a few words.
+func (b behaviour) outcome() string {
+	text := "right"
+	if b.code != codes.OK {
+		text = "fails: " + b.code.String()
+	}
+	if b.but != "" {
+		text += "; " + b.but
+	}
+	return text
+}
+
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+
+func testsOfThisPackage(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
+				there[f.Name.Name] = true
+			}
+		}
+	}
+	return there
+}
+
+// shownElsewhere are the rows whose test is not a subtest of TestFidelity.
+var shownElsewhere = []shown{}

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"google.golang.org/grpc/codes"
+)
+
+var guruShapes = []struct{ fault, does string }{
+	{"usergroups-400", "answers 400 to /groups/usergroups; /groups works"},
+	{"usergroups-403", "answers 403 to /groups/usergroups; /groups works"},
+	{"usergroups-404", "answers 404 to /groups/usergroups; /groups works"},
+	{"usergroups-405", "answers 405 to /groups/usergroups; /groups works"},
+	{"usergroups-object", "answers one group to /groups/usergroups; /groups works"},
+	{"usergroups-html", "answers HTML to /groups/usergroups; /groups works"},
+	{"groups-404", "answers 404 to /groups; /groups/usergroups works"},
+	{"groups-paged", "lists groups a few at a time"},
+	{"link-tight", "has no blanks within the brackets of Link"},
+	{"link-next", `says rel="next" in Link`},
+	{"link-bare-rel", "says rel without quotes, in odd letter case"},
+	{"link-no-rel", "says no rel in Link"},
+	{"link-several", "sends several links in one header"},
+	{"link-headers", "sends several Link headers"},
+	{"link-elsewhere", "names another host in Link"},
+	{"link-relative", "sends a relative Link"},
+	{"link-raw-token", "does not percent-encode + / = in tokens"},
+	{"status-lower-case", "writes statuses in lower case"},
+	{"status-unknown", "states statuses that are not documented"},
+	{"status-missing", "states no status"},
+	{"user-id-missing", "states no user.id"},
+	{"member-user-id-missing", "states no user.id in the lists of groups' members"},
+	{"member-user-null", "states null as user in the lists of groups' members"},
+	{"user-bare", "lists users with their fields at the top level"},
+	{"user-bare-uuid", "lists bare users everywhere, with UUIDs as their ids"},
+	{"mixed-case", "writes e-mails in different letter case in its lists"},
+	{"row-id-missing", "states no id of a row; its user has the e-mail"},
+	{"empty-array", "answers [] for an empty group"},
+	{"empty-body", "answers 200 without a body for an empty group"},
+	{"everyone-listed", "lists everyone in All Members, though it counts 0"},
+	{"counts-wrong", "states wrong numberOfMembers"},
+	{"members-in-one-body", "sends a group's members in one body"},
+	{"whoami-404", "answers 404 to /whoami"},
+}
+
+func guruBehaviours() []behaviour {
+	all := []behaviour{
+		{name: "documented", fault: "-", does: "answers as documented: 204 for an empty group, two groups of one name, agents without names"},
+		{
+			name: "usergroups-401", on: groups, from: 2, does: "answers 401 to /groups/usergroups",
+			code: codes.Unauthenticated, words: []string{"/groups/usergroups", "401"},
+		},
+		{
+			name: "usergroups-500", on: groups, from: 2, outage: true, does: "answers 500 to /groups/usergroups for longer than the outage limit",
+			code: codes.Aborted, words: []string{"/groups/usergroups", "500", "no good answer since"},
+		},
+		{
+			name: "both-groups-404", does: "answers 404 to both paths of the groups",
+			code: codes.FailedPrecondition, words: []string{"/groups/usergroups", "/groups: ", "404", "base URL"},
+		},
+		{
+			name: "token-cycle", does: "leads from the last page of members to the first again",
+			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself"},
+		},
+		{
+			name: "token-stuck", does: "leads from every page of members to itself",
+			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself"},
+		},
+		{
+			name: "token-expired", does: "answers 400 to every paging token",
+			code: codes.InvalidArgument, words: []string{"list users", "400", "paging token"},
+		},
+		{
+			name: "user-missing", on: users, from: 2, does: "lists a row of members without its user",
+			code: codes.Internal, words: []string{"list users", "page", "index 2", "user"},
+		},
+		{
+			name: "user-null", on: users, from: 2, does: "lists a row of members with null for its user",
+			code: codes.Internal, words: []string{"list users", "page", "index 2", "user"},
+		},
+		{
+			name: "group-vanished", warns: "group", does: "has deleted a group when its members are asked for: 404 on both",
+			but: "the group without grants, with a warning",
+		},
+		{
+			name: "group-members-404", does: "answers 404 to the members of a group that exists",
+			code: codes.FailedPrecondition, words: []string{"members", "group that exists"},
+		},
+		{
+			name: "group-members-403", does: "answers 403 to the members of a group",
+			code: codes.PermissionDenied, words: []string{"members", "403"},
+		},
+		{
+			name: "members-204", on: users, from: 2, does: "answers 204 to the list of members",
+			code: codes.FailedPrecondition, words: []string{"/members", "cannot be the whole truth"},
+		},
+		{
+			name: "collection-token", does: "says that the token is a collection's",
+			code: codes.PermissionDenied, words: []string{"collection token", "API token of a user"},
+		},
+	}
+	for _, shape := range guruShapes {
+		all = append(all, behaviour{name: shape.fault, does: shape.does})
+	}
+	for i := range all {
+		all[i].vendor = ofGuru
+	}
+	return all
+}

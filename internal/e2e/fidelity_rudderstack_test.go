@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+// deviations of a paged SCIM list that a client must see through.
+var deviations = []struct{ fault, does string }{
+	{"items-per-page-wrong", "states 7 as itemsPerPage, whatever comes"},
+	{"items-per-page-zero", "states 0 as itemsPerPage"},
+	{"items-per-page-null", "states null as itemsPerPage"},
+	{"items-per-page-missing", "states no itemsPerPage"},
+	{"start-index-zero-based", "counts startIndex from 0 in its answers"},
+	{"start-index-missing", "states no startIndex"},
+	{"total-of-page", "states the rows of the page as totalResults"},
+	{"total-missing", "states no totalResults"},
+	{"total-string", "states totalResults as a string"},
+	{"total-too-low", "states half of the rows as totalResults"},
+	{"cap-50", "caps pages at 50 rows"},
+	{"cap-7", "caps pages at 7 rows"},
+	{"wrap-around", "answers page one again past the end"},
+	{"overlapping-windows", "begins each page 10 rows early"},
+	{"page-aligned", "rounds startIndex down to the first row of a page"},
+	{"past-end-refused", "answers 400 past the end"},
+	{"resources-missing", "leaves out Resources where there are no rows"},
+	{"resources-null", "states null as Resources where there are no rows"},
+	{"cursors", "pages by cursor (RFC 9865) and refuses startIndex"},
+	{"cursors-no-total", "pages by cursor (RFC 9865) without totalResults"},
+	{"numeric-ids", "states ids as numbers beyond 2^53"},
+	{"string-booleans", `states booleans as "True" and "False"`},
+	{"string-emails", "states e-mails as plain strings"},
+	{"two-primaries", "marks every e-mail as primary"},
+	{"no-emails", "states no e-mails"},
+	{"no-active", "does not say whether a user is active"},
+	{"list-without-members", "lists groups without their members"},
+	{"members-null", "states null as the members of an empty group"},
+	{"members-missing", "states no members for an empty group"},
+	{"excluded-ignored", "ignores excludedAttributes"},
+	{"excluded-refused", "answers 400 to excludedAttributes"},
+	{"nested-groups", "has groups as members of groups"},
+	{"nested-cycle", "has groups that are members of each other in a circle"},
+	{"members-odd-type", "states the type of members in odd letter case"},
+	{"members-ref-absolute", "states no type but an absolute $ref of members"},
+	{"members-ref-relative", "states no type but a relative $ref of members"},
+	{"members-ref-odd-case", "states no type but a $ref in odd letter case of members"},
+	{"members-bare", "states nothing but the id of members"},
+	{"odd-case", "writes attribute names in odd letter case"},
+}
+
+func rudderStackBehaviours() []behaviour {
+	all := []behaviour{
+		{
+			name: "total-too-high", on: users, does: "states 5 rows more than there are as totalResults",
+			code: codes.FailedPrecondition, words: []string{"list users", "totalResults", "230"},
+		},
+		{
+			name: "total-zero", on: users, does: "states 0 as totalResults above rows",
+			code: codes.FailedPrecondition, words: []string{"totalResults"},
+		},
+		{
+			name: "too-many", on: users, from: 2, does: "answers 400 tooMany to a count above 50",
+			code: codes.InvalidArgument, words: []string{"list users", "400", "count is above the maximum of 50"},
+		},
+		{
+			name: "start-index-ignored", on: users, does: "answers every request with page one",
+			code: codes.FailedPrecondition, words: []string{"list users", "230"},
+		},
+		{
+			name: "unstable-order", on: users, does: "lists in another order at each request",
+			code: codes.Aborted, words: []string{"list users", "run the sync again"},
+		},
+		{
+			name: "cursors-stuck", on: users, does: "answers with the cursor of the first page, always",
+			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself", "nextCursor"},
+		},
+		{
+			name: "cursors-cycle", on: users, does: "leads back to an earlier page by cursor",
+			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself", "nextCursor"},
+		},
+		{
+			name: "groups-unsupported", does: "answers 501 to /Groups: the organization has no SCIM groups",
+			warns: "group", but: "with a warning",
+		},
+		{
+			name: "groups-absent", does: "answers 404 to /Groups, and /ResourceTypes lists no Group",
+			warns: "group", but: "with a warning",
+		},
+		{
+			name: "groups-missing", does: "answers 404 to /Groups, although /ResourceTypes lists Group",
+			code: codes.FailedPrecondition, words: []string{"404", "--sync-resource-types user"},
+		},
+		{
+			name: "groups-unknown", does: "answers 404 to /Groups and to /ResourceTypes",
+			code: codes.FailedPrecondition, words: []string{"404", "--sync-resource-types user"},
+		},
+		{
+			name: "groups-forbidden", does: "answers 403 to /Groups",
+			code: codes.PermissionDenied, words: []string{"403", "--sync-resource-types user"},
+		},
+		{
+			name: "numeric-status", on: users, from: 3, does: "sends a SCIM error with a numeric status",
+			code: codes.PermissionDenied, words: []string{"list users", "403", "Forbidden", "organization-level"},
+		},
+	}
+	for _, d := range deviations {
+		all = append(all, behaviour{name: d.fault, does: d.does})
+	}
+	for i := range all {
+		all[i].vendor = ofRudderStack
+		switch all[i].name {
+		case "cap-7", "list-without-members":
+			all[i].requests = 400
+		case "unstable-order":
+			all[i].requests = 100
+		}
+	}
+	return all
+}
+
+// nobody: a list that says of itself that it is empty is a truth, but one that
+// deserves a warning.
+var nobody = behaviour{
+	vendor: ofRudderStack, name: "no-users", fault: "-", size: &simulator.Size{}, warns: "no users",
+	does: "states 0 as totalResults: a directory of nobody", but: "with a warning",
+}
