@@ -31,11 +31,16 @@ RUN test -d "cmd/${CONNECTOR:?name the connector: --build-arg CONNECTOR=baton-gu
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make bin/THIRD_PARTY_LICENSES
 
+# Not every builder hands arguments down from stage to stage.
 FROM source AS build-lambda
+ARG CONNECTOR
+ARG VERSION
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make "bin/$CONNECTOR" TAGS=baton_lambda_support && mv "bin/$CONNECTOR" bin/connector
 
 FROM source AS build
+ARG CONNECTOR
+ARG VERSION
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make "bin/$CONNECTOR" && mv "bin/$CONNECTOR" bin/connector
 
@@ -62,12 +67,14 @@ COPY --from=build-lambda /src/bin/THIRD_PARTY_LICENSES /src/bin/connector /
 ENTRYPOINT ["/connector", "lambda"]
 
 FROM root AS released-lambda
+ARG CONNECTOR
 ARG TARGETPLATFORM
 COPY bin/THIRD_PARTY_LICENSES /
 COPY $TARGETPLATFORM/$CONNECTOR /connector
 ENTRYPOINT ["/connector", "lambda"]
 
 FROM root AS released
+ARG CONNECTOR
 ARG TARGETPLATFORM
 COPY bin/THIRD_PARTY_LICENSES /
 COPY $TARGETPLATFORM/$CONNECTOR /connector
