@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	c1zv3 "github.com/conductorone/baton-sdk/pb/c1/c1z/v3"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
@@ -17,7 +16,6 @@ import (
 // syncRun is one sync in a c1z.
 type syncRun struct {
 	id       string
-	began    time.Time
 	finished bool
 }
 
@@ -66,7 +64,7 @@ func manifestRuns(f *os.File) ([]syncRun, error) {
 	}
 	runs := make([]syncRun, 0, len(manifest.GetSyncRuns()))
 	for _, run := range manifest.GetSyncRuns() {
-		runs = append(runs, syncRun{id: run.GetSyncId(), began: run.GetStartedAt().AsTime(), finished: run.HasEndedAt()})
+		runs = append(runs, syncRun{id: run.GetSyncId(), finished: run.HasEndedAt()})
 	}
 	return runs, nil
 }
@@ -89,11 +87,7 @@ func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, er
 			return nil, fmt.Errorf("is a damaged c1z (%w)", err)
 		}
 		for _, run := range page {
-			one := syncRun{id: run.ID, finished: run.EndedAt != nil}
-			if run.StartedAt != nil {
-				one.began = *run.StartedAt
-			}
-			runs = append(runs, one)
+			runs = append(runs, syncRun{id: run.ID, finished: run.EndedAt != nil})
 		}
 		if next == "" || next == token {
 			return runs, nil

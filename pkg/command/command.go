@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
 	sdkconfig "github.com/conductorone/baton-sdk/pkg/config"
@@ -102,7 +101,7 @@ func run[T field.Configurable](version string, info connector.Info, schema field
 		return next()
 	})
 	around(&cmd.RunE, func(next func() error) error {
-		p := &program{name: info.Name, v: v, identity: identity(info.Name, schema, v), now: time.Now}
+		p := &program{name: info.Name, v: v}
 		return p.run(ctx, next)
 	})
 	return cmd.Execute()
@@ -132,9 +131,6 @@ func egress(policy *cli.EgressPolicy) *rest.Egress {
 type program struct {
 	name string
 	v    *viper.Viper
-	// identity tells whose data a sync of this run holds.
-	identity string
-	now      func() time.Time
 }
 
 // run runs the SDK's command: a one-shot sync under supervision, everything
@@ -142,7 +138,7 @@ type program struct {
 func (p *program) run(ctx context.Context, sdk func() error) error {
 	oneShot := isOneShotSync(p.v)
 	if dir := os.Getenv(workerEnv); dir != "" && oneShot {
-		return p.work(ctx, dir, sdk)
+		return p.work(dir, sdk)
 	}
 	scratch, err := newScratch(tempdir.Resolve(p.v.GetString(tempDirFlag)), p.name)
 	if err != nil {

@@ -47,22 +47,17 @@ func endingOf(name string, err error) *ending {
 // it on.
 var transport = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 
-// oneLine is the error as a person reads it: what the connector said, once,
-// without the layers of transport that the SDK wraps around it.
+// oneLine is the error as a person reads it: what the connector said first,
+// without the layers of transport that the SDK wraps around it. What the SDK
+// joins to it, a line each, are the faults that other workers met on the same
+// way, and that they were stopped for it.
 func oneLine(name string, err error) string {
 	own := name + ": "
-	text := strings.Join(strings.Fields(transport.ReplaceAllString(err.Error(), "")), " ")
-	at := strings.Index(text, own)
-	if at < 0 {
-		return own + text
-	}
-	text = text[at:]
-	// The SDK joins an error with what it becomes on its way.
-	if again := strings.Index(text[len(own):], own); again >= 0 {
-		first, second := text[:len(own)+again], text[len(own)+again:]
-		if first = strings.TrimSpace(first); strings.HasPrefix(second, first) {
-			return second
+	text := transport.ReplaceAllString(err.Error(), "")
+	for line := range strings.Lines(text) {
+		if at := strings.Index(line, own); at >= 0 {
+			return strings.Join(strings.Fields(line[at:]), " ")
 		}
 	}
-	return text
+	return own + strings.Join(strings.Fields(text), " ")
 }

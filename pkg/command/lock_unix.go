@@ -35,11 +35,3 @@ func acquire(path string) (*os.File, error) {
 		_ = f.Close()
 	}
 }
-
-// drop lets go of a lock, and removes its file while nobody else can hold it.
-func drop(lock *os.File, remove bool) {
-	if remove {
-		_ = os.Remove(lock.Name())
-	}
-	_ = lock.Close()
-}

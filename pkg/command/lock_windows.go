@@ -26,12 +26,3 @@ func acquire(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(handle), path), nil
 }
-
-// drop lets go of a lock. An open file cannot be removed, but neither can one
-// that somebody else has opened since.
-func drop(lock *os.File, remove bool) {
-	_ = lock.Close()
-	if remove {
-		_ = os.Remove(lock.Name())
-	}
-}

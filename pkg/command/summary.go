@@ -17,9 +17,9 @@ import (
 // summarise tells of a finished sync, in the form of the other lines on
 // stderr: to a person where the log is for a person, and as one log line
 // where it is JSON.
-func (p *program) summarise(ctx context.Context, done summary, file string, took time.Duration, resumed bool) error {
+func (p *program) summarise(ctx context.Context, done summary, file string, took time.Duration) error {
 	if p.v.GetString("log-format") == logging.LogFormatConsole {
-		fmt.Fprint(os.Stderr, done.text(p.name, file, took, resumed))
+		fmt.Fprint(os.Stderr, done.text(p.name, file, took))
 		return nil
 	}
 	options := []logging.Option{
@@ -33,19 +33,16 @@ func (p *program) summarise(ctx context.Context, done summary, file string, took
 		return fmt.Errorf("the sync is finished, but its summary cannot be logged: %w", err)
 	}
 	ctxzap.Extract(ctx).Info("sync finished", append(done.fields(),
-		zap.Duration("took", took), zap.String("file", file), zap.Bool("resumed", resumed))...)
+		zap.Duration("took", took), zap.String("file", file))...)
 	return nil
 }
 
-func (s summary) text(name, file string, took time.Duration, resumed bool) string {
+func (s summary) text(name, file string, took time.Duration) string {
 	var b strings.Builder
 	line := func(what string, n int, detail string) {
 		fmt.Fprintf(&b, "  %-12s%9s%s\n", what, connector.Thousands(n), detail)
 	}
 	fmt.Fprintf(&b, "%s: sync finished in %s: %s\n", name, round(took), file)
-	if resumed {
-		b.WriteString("  The sync was begun by an earlier run. The numbers are of this run only.\n")
-	}
 	line("users", s.Users, fmt.Sprintf("   %s enabled, %s disabled, %s service",
 		connector.Thousands(s.Users-s.Disabled), connector.Thousands(s.Disabled), connector.Thousands(s.Service)))
 	line("groups", s.Groups, "")

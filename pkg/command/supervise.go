@@ -2,12 +2,12 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -18,6 +18,8 @@ const (
 	// workerEnv names the supervisor's scratch directory. It is set in a
 	// worker and in the process that the SDK starts from there.
 	workerEnv = "BATON_WORKER_DIR"
+	// workFile is the c1z that a worker writes.
+	workFile = "sync.c1z"
 	// grace is how long a worker may take to end when it is told to.
 	grace = 10 * time.Second
 )
@@ -26,10 +28,18 @@ const (
 // again, and decides from what the worker leaves behind how the run ended.
 // The worker's own exit code does not tell: the SDK may end its process with
 // 0 before the real code is out, and does so when it is interrupted.
+//
+// The worker writes a new c1z in the scratch directory, which takes the place
+// of --file when it is found to hold a finished sync. So --file never holds
+// half a sync, two runs cannot write it at a time, and what a failed run has
+// read is never taken for what the vendor says now: the SDK would go on with
+// an unfinished sync for a week, and keep users who have been deleted since.
 func (p *program) supervise(ctx context.Context, dir string) error {
 	began := time.Now()
 	file := p.v.GetString("file")
-	before, _ := syncRuns(ctx, file, dir) // the worker reports a fault of the file
+	if err := checkFile(ctx, file, dir); err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cannot find this program: %w", err)
@@ -50,12 +60,11 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 		return fmt.Errorf("cannot start the sync: %w", err)
 	}
 	stop := await(worker, leash, signals)
-	release(file, func() bool { return len(unfinished(ctx, file, dir)) == 0 })
 
 	var done summary
 	sealed := readJSON(dir, summaryFile, &done)
 	if sealed {
-		sealed, err = holds(ctx, file, dir, done.SyncID)
+		sealed, err = holds(ctx, filepath.Join(dir, workFile), dir, done.SyncID)
 	}
 	var end ending
 	ended := endedWith(worker.ProcessState)
@@ -69,9 +78,12 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 			"%s: the sync was ended from outside or has crashed (%s): see the lines above; %s holds no finished sync from this run",
 			p.name, worker.ProcessState, file)}
 	case err != nil:
-		return fmt.Errorf("the sync was finished, but %s %w", file, err)
+		return fmt.Errorf("the sync was finished, but its file %w", err)
 	case sealed:
-		return p.summarise(ctx, done, file, time.Since(began), contains(before, done.SyncID))
+		if err := publish(filepath.Join(dir, workFile), file); err != nil {
+			return fmt.Errorf("the sync was finished, but %s: cannot write %s: %w", fileSetting, file, err)
+		}
+		return p.summarise(ctx, done, file, time.Since(began))
 	case readJSON(dir, faultFile, &end) && end.Code != 0:
 		return &end
 	default:
@@ -130,52 +142,24 @@ func holds(ctx context.Context, file, dir, syncID string) (bool, error) {
 	return false, nil
 }
 
-func contains(runs []syncRun, id string) bool {
-	for _, run := range runs {
-		if run.id == id {
-			return true
-		}
-	}
-	return false
-}
-
-func unfinished(ctx context.Context, file, dir string) []syncRun {
-	var out []syncRun
-	runs, _ := syncRuns(ctx, file, dir) // a file that cannot be read holds no sync to resume
-	for _, run := range runs {
-		if !run.finished {
-			out = append(out, run)
-		}
-	}
-	return out
-}
-
-// work is the run of a worker: the SDK's sync, with the right to write the
-// file, for as long as the supervisor lives.
-func (p *program) work(ctx context.Context, dir string, sdk func() error) error {
+// work is the run of a worker: the SDK's sync into the scratch directory, for
+// as long as the supervisor lives.
+func (p *program) work(dir string, sdk func() error) error {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(128 + int(syscall.SIGTERM))
 	}()
-	err := p.write(ctx, dir, sdk)
+	p.v.Set("file", filepath.Join(dir, workFile))
+	err := p.useTempDir(dir)
+	if err == nil {
+		err = sdk()
+	}
 	if err == nil {
 		return nil
 	}
 	end := endingOf(p.name, err)
 	if err := writeJSON(dir, endingFile, end); err != nil {
-		return errors.Join(end, err) // then this process says it
+		return end // then this process says it
 	}
 	return &ending{Code: end.Code}
-}
-
-func (p *program) write(ctx context.Context, dir string, sdk func() error) error {
-	lock, err := p.claim(ctx, p.v.GetString("file"), dir)
-	if err != nil {
-		return err
-	}
-	defer lock.Close() //nolint:errcheck // nothing is read from it any more
-	if err := p.useTempDir(dir); err != nil {
-		return err
-	}
-	return sdk()
 }

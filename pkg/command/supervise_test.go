@@ -3,7 +3,6 @@
 package command
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +27,7 @@ func TestAFinishedSyncExitsZeroAndSaysWhatItHolds(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, fields[key], n)
 		}
 	}
-	if fields["file"] != run.file || fields["resumed"] != false {
+	if fields["file"] != run.file {
 		t.Errorf("the summary does not name the file: %v", fields)
 	}
 	if n := float64(len(v.asked())); n != want["requests"] {
@@ -78,121 +78,65 @@ func TestAFailedSyncExitsWithItsCodeAndOneLine(t *testing.T) {
 		status     int
 		code       int
 		says       string
-		left       []string
 	}{
-		{"refused credential", "/check", 401, 16, "check the credentials: GET ", nil},
-		{"forbidden", "/check", 403, 7, "check the credentials: GET ", nil},
-		{"users forbidden", "/users", 403, 7, "list users: GET ", []string{"sync.c1z", "sync.c1z.lock"}},
-		{"groups gone", "/groups", 404, 9, "list groups: GET ", []string{"sync.c1z", "sync.c1z.lock"}},
-		{"members odd", "/groups/2/members", 418, 3, "list the members of a group: GET ", []string{"sync.c1z", "sync.c1z.lock"}},
+		{"refused credential", "/check", 401, 16, "check the credentials: GET "},
+		{"forbidden", "/check", 403, 7, "check the credentials: GET "},
+		{"users forbidden", "/users", 403, 7, "list users: GET "},
+		{"groups gone", "/groups", 404, 9, "list groups: GET "},
+		{"members odd", "/groups/2/members", 418, 3, "list the members of a group: GET "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			v := newVendor(t)
 			v.at(row.path, fail(row.status))
 			run := invoke(t, v).exits(row.code).says(row.says)
-			for _, sync := range run.runs() {
-				if sync.finished {
-					t.Errorf("the file holds a finished sync")
-				}
-			}
-			run.leaves(row.left...)
+			run.leaves()
 		})
 	}
 }
 
-// A run that could not finish is taken up by the next.
-func TestAnUnfinishedSyncIsResumed(t *testing.T) {
+// Half a sync in place of the last good one would be read as the truth.
+func TestAFailedSyncLeavesTheLastGoodFile(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
+	run := invoke(t, v).exits(0)
+	good := run.runs()
 	v.at("/groups/2/members", fail(403))
-	run := invoke(t, v).exits(7)
-	runs := run.runs()
-	if len(runs) != 1 || runs[0].finished {
-		t.Fatalf("the file holds %+v, want one unfinished sync", runs)
+	run.again().exits(7)
+	if now := run.runs(); len(now) != 1 || now[0] != good[0] {
+		t.Errorf("the file holds %+v, want %+v", now, good)
 	}
-	v.at("", nil)
-	next := run.again().exits(0)
-	if fields := next.log("sync finished"); fields["resumed"] != true {
-		t.Errorf("the summary does not say that its counts may be of a part: %v", fields)
-	}
-	if now := next.runs(); len(now) != 1 || !now[0].finished || now[0].id != runs[0].id {
-		t.Errorf("the file holds %+v, want %s finished", now, runs[0].id)
-	}
-	next.leaves("sync.c1z")
+	run.leaves("sync.c1z")
 }
 
-// What was read last week may not be so today.
-func TestAnOldUnfinishedSyncIsBegunAnew(t *testing.T) {
-	t.Parallel()
-	v := newVendor(t)
-	v.at("/groups/2/members", fail(403))
-	run := invoke(t, v).exits(7)
-	owner, err := os.ReadFile(run.file + lockSuffix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range []struct {
-		age  time.Duration
-		gone bool
-	}{{resumeWithin / 2, false}, {resumeWithin + time.Minute, true}} {
-		p := &program{name: "baton-test", identity: strings.TrimSpace(string(owner)), now: func() time.Time { return time.Now().Add(row.age) }}
-		lock, err := p.claim(context.Background(), run.file, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = lock.Close()
-		if _, err := os.Stat(run.file); os.IsNotExist(err) != row.gone {
-			t.Errorf("at the age of %s: %v", row.age, err)
-		}
-	}
-}
-
-// Otherwise a file could hold the users of one tenant and the groups of another.
-func TestAnUnfinishedSyncOfAnotherTenantIsNotResumed(t *testing.T) {
-	t.Parallel()
-	v, other := newVendor(t), newVendor(t)
-	v.at("/groups/2/members", fail(403))
-	run := invoke(t, v).exits(7)
-	before, err := os.ReadFile(run.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused := func(name string, next *invocation) {
-		next.exits(9).says("holds an unfinished sync")
-		if after, err := os.ReadFile(run.file); err != nil || string(after) != string(before) {
-			t.Errorf("%s: the file has changed", name)
-		}
-	}
-	refused("another tenant", run.again().env("BATON_BASE_URL="+other.URL))
-	refused("another choice of flags", run.again().env("BATON_SYNC_RESOURCE_TYPES=user"))
-	if err := os.Remove(run.file + lockSuffix); err != nil {
-		t.Fatal(err)
-	}
-	refused("nobody knows whose", run.again())
-	if got := other.asked(); len(got) != 0 {
-		t.Errorf("the other tenant was asked for %v", got)
-	}
-}
-
-func TestTwoRunsDoNotWriteOneFile(t *testing.T) {
+// Both may finish; neither may spoil the other's file.
+func TestRunsThatOverlapLeaveAWholeFile(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	reached, goOn := make(chan struct{}), make(chan struct{})
+	var first sync.Once
 	v.at("/groups", func(w http.ResponseWriter, _ *http.Request) {
-		close(reached)
-		<-goOn
+		held := false
+		first.Do(func() { held = true })
+		if held {
+			close(reached)
+			<-goOn
+		}
 		_, _ = io.WriteString(w, `{"rows":[],"last":true}`)
 	})
-	first := invoke(t, v)
-	first.start()
+	slow := invoke(t, v)
+	slow.start()
 	<-reached
-	first.again().exits(9).says("another run is writing " + first.file)
+	fast := slow.again().exits(0)
+	between := fast.runs()
 	close(goOn)
-	if code := first.wait(); code != 0 {
-		t.Errorf("the first run exits %d\n%s", code, first.stderr.String())
+	if code := slow.wait(); code != 0 {
+		t.Errorf("the first run exits %d\n%s", code, slow.stderr.String())
 	}
-	first.leaves("sync.c1z")
+	if now := slow.runs(); len(now) != 1 || !now[0].finished || now[0] == between[0] {
+		t.Errorf("the file holds %+v, want the sync of the run that ended last", now)
+	}
+	slow.leaves("sync.c1z")
 }
 
 func TestAnInterruptedSyncSaysSo(t *testing.T) {

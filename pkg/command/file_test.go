@@ -70,3 +70,21 @@ func TestADirectoryWithoutWritePermission(t *testing.T) {
 	run.env("BATON_FILE=/proc/sync.c1z").exits(2).says("--file (BATON_FILE): cannot write /proc/sync.c1z: ")
 	run.again().env("BATON_FILE="+run.file, "BATON_TMPDIR="+filepath.Join(run.dir, "absent")).exits(2).says("cannot make a directory for temporary files: ", "BATON_TMPDIR")
 }
+
+// Temporary files are often on another file system than the result.
+func TestAFileIsPublishedWholeAcrossFileSystems(t *testing.T) {
+	t.Parallel()
+	other, err := os.MkdirTemp("/dev/shm", "baton-test-")
+	if err != nil {
+		other = t.TempDir() // one file system is all there is: the plain way
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(other) })
+	run := invoke(t, newVendor(t)).env("BATON_TMPDIR=" + other).exits(0)
+	run.leaves("sync.c1z")
+	if info, err := os.Stat(run.file); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if left, _ := os.ReadDir(other); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+}

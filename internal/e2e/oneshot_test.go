@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+// oneShot is a connector's sync into a file.
+type oneShot struct {
+	*process
+	file, tmp string
+}
+
+// sync starts a one-shot sync into a file of its own, or into that of an
+// earlier run.
+func (s *site) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
+	t.Helper()
+	o := &oneShot{}
+	if earlier != nil {
+		o.file, o.tmp = earlier.file, earlier.tmp
+	} else {
+		o.file, o.tmp = filepath.Join(t.TempDir(), "sync.c1z"), t.TempDir()
+	}
+	o.process = start(t, binary(t, s.name), slices.Concat(s.env, []string{
+		"BATON_FILE=" + o.file, "BATON_TMPDIR=" + o.tmp, "BATON_LOG_FORMAT=json",
+	}, env))
+	return o
+}
+
+// succeeds waits for a finished sync and checks that the file holds the truth
+// and that nothing else is left.
+func (o *oneShot) succeeds(t testing.TB, truth simulator.Truth) {
+	t.Helper()
+	if code := o.wait(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, o.lastLine())
+	}
+	compareTruth(t, o.file, truth)
+	o.leaves(t, "sync.c1z")
+}
+
+// leaves checks what is left beside the file and for temporary files.
+func (o *oneShot) leaves(t testing.TB, want ...string) {
+	t.Helper()
+	var got []string
+	for _, dir := range []string{filepath.Dir(o.file), o.tmp} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			got = append(got, entry.Name())
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+}
+
+// atRequest calls f once, before the nth request is answered.
+func (s *site) atRequest(n int, f func()) {
+	var done atomic.Bool
+	base := len(s.vendor.Requests())
+	s.vendor.OnRequest(func(at int, _ *http.Request) {
+		if at >= base+n && done.CompareAndSwap(false, true) {
+			f()
+		}
+	})
+}
+
+// requests is how many requests a sync takes.
+func (s *site) requests(t testing.TB) int {
+	t.Helper()
+	before := len(s.vendor.Requests())
+	s.sync(t, nil).succeeds(t, s.truth())
+	return len(s.vendor.Requests()) - before
+}
+
+// change makes the directory another than the one that a killed run has seen.
+func (s *site) change() {
+	users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
+	s.vendor.DeleteUser(users[len(users)-1])
+	s.vendor.RemoveMember(groups[2], users[3])
+	s.vendor.AddMember(groups[0], s.vendor.AddUser("late@example.com"))
+}
+
+func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, newSite newSite) {
+		s := newSite(t, small)
+		n := s.requests(t)
+		// The last requests may be made ahead, without need of their answers.
+		for _, at := range []int{1, n / 4, n / 2, 2 * n / 3} {
+			var killed *oneShot
+			ready := make(chan struct{})
+			s.atRequest(max(at, 1), func() {
+				<-ready
+				_ = killed.cmd.Process.Kill()
+				<-killed.alive.Done()
+			})
+			killed = s.sync(t, nil)
+			close(ready)
+			if code := killed.wait(); code != -1 {
+				t.Errorf("killed at request %d of %d: exit code %d", at, n, code)
+			}
+			s.vendor.OnRequest(nil)
+			if _, err := os.Stat(killed.file); !os.IsNotExist(err) {
+				t.Errorf("killed at request %d of %d: it wrote a file: %v", at, n, err)
+			}
+			s.change()
+			s.sync(t, killed).succeeds(t, s.truth())
+		}
+	})
+}
+
+func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, newSite newSite) {
+		s := newSite(t, small)
+		n := s.requests(t)
+		for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+			var stopped *oneShot
+			ready, hung := make(chan struct{}), make(chan struct{})
+			s.atRequest(n/2, func() {
+				<-ready
+				stopped.signal(signal)
+				<-hung // the sync must end without this answer
+			})
+			stopped = s.sync(t, nil)
+			close(ready)
+			code := stopped.wait()
+			close(hung)
+			s.vendor.OnRequest(nil)
+			if line := s.name + ": interrupted: " + stopped.file + " holds no finished sync from this run; run the same command again"; code != want || stopped.lastLine() != line {
+				t.Errorf("%s: exit code %d, want %d; it said %s", signal, code, want, stopped.lastLine())
+			}
+			stopped.leaves(t)
+			s.sync(t, stopped).succeeds(t, s.truth())
+		}
+	})
+}
+
+// What a failed run has read is of yesterday when the next runs.
+func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, newSite newSite) {
+		n := newSite(t, small).requests(t)
+		for _, at := range []int{3, n / 2, n - 1} {
+			// Reading ahead may swallow one of these.
+			s := newSite(t, small, simulator.WithFault("forbidden", simulator.When{From: at, To: at + 1}))
+			run := s.sync(t, nil)
+			if code := run.wait(); code != 7 {
+				t.Fatalf("refused at request %d of %d: exit code %d", at, n, code)
+			}
+			run.leaves(t)
+			s.change()
+			// What it did not use up strikes the next.
+			for range 2 {
+				if run = s.sync(t, run); run.wait() == 0 {
+					break
+				}
+				run.leaves(t)
+			}
+			run.succeeds(t, s.truth())
+		}
+	})
+}
+
+func TestASyncSumsUpWhatItHasRead(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, newSite newSite) {
+		s := newSite(t, small)
+		run := s.sync(t, nil)
+		truth := s.truth()
+		run.succeeds(t, truth)
+		want := map[string]float64{"users": float64(len(truth.Users)), "groups": float64(len(truth.Groups)), "memberships": float64(len(truth.Grants)),
+			"requests": float64(len(s.vendor.Requests())), "retries": 0, "waited": 0, "disabled": 0, "service": 0}
+		for _, user := range truth.Users {
+			if user.Disabled {
+				want["disabled"]++
+			}
+			if user.Service {
+				want["service"]++
+			}
+		}
+		want["enabled"] = want["users"] - want["disabled"]
+		var got map[string]any
+		if err := json.Unmarshal([]byte(run.lastLine()), &got); err != nil || got["msg"] != "sync finished" {
+			t.Fatalf("the last line is no summary: %s", run.lastLine())
+		}
+		for key, n := range want {
+			if got[key] != n {
+				t.Errorf("%s: %v, want %v", key, got[key], n)
+			}
+		}
+
+		text := s.sync(t, run, "BATON_LOG_FORMAT=console", "BATON_LOG_LEVEL=error")
+		text.succeeds(t, truth)
+		if said := text.stderr.String(); !strings.HasPrefix(said, s.name+": sync finished in ") || !strings.HasSuffix(said, "baton resources -f "+run.file+"\n") {
+			t.Errorf("on a terminal it said\n%s", said)
+		}
+	})
+}
