@@ -49,7 +49,7 @@ var rooms = map[string]room{
 	"pkg/command": {
 		may: []string{
 			module + "pkg/connector", module + "pkg/directory", module + "pkg/rest", sdk,
-			"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap", "github.com/spf13/viper",
+			"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap", "github.com/spf13/viper", "gopkg.in/yaml.v3",
 			"google.golang.org/grpc/", "google.golang.org/protobuf/",
 		},
 		closed: []string{"net/http", "unsafe"},
