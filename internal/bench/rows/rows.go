@@ -9,6 +9,7 @@ import (
 	"encoding/gob"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/conductorone/baton-connectors/internal/memory"
@@ -137,14 +138,50 @@ func register() {
 
 // Source serves the rows, in as few and as large pages as the contract
 // allows.
-func (r *Rows) Source() *memory.ManySource {
-	members := make(map[string][]directory.Member, len(r.Groups))
+func (r *Rows) Source() *Source {
+	s := &Source{ManySource: memory.ManySource{Source: memory.Source{UserRows: r.Users, GroupRows: r.Groups}}}
+	s.MemberRows = make(map[string][]directory.Member, len(r.Groups))
 	for i := range r.Groups {
 		list := make([]directory.Member, len(r.Members[i]))
 		for k, at := range r.Members[i] {
 			list[k] = r.Principals[at]
+			s.all = append(s.all, directory.Membership{GroupID: r.Groups[i].ID, Member: list[k]})
 		}
-		members[r.Groups[i].ID] = list
+		s.MemberRows[r.Groups[i].ID] = list
 	}
-	return &memory.ManySource{Source: memory.Source{UserRows: r.Users, GroupRows: r.Groups, MemberRows: members}}
+	return s
+}
+
+// Source is a directory in memory whose memberships can all be read in
+// parallel, which no vendor allows.
+type Source struct {
+	memory.ManySource
+	all []directory.Membership
+}
+
+// fan is how many pages of memberships one of them names.
+const fan = 200
+
+// Memberships implements directory.Memberships. The cursor is the index of a
+// page; one in fan names those that follow.
+func (s *Source) Memberships(_ context.Context, cursor string) (directory.Page[directory.Membership], error) {
+	at := 0
+	if cursor != "" {
+		var err error
+		if at, err = strconv.Atoi(cursor); err != nil || at < 0 || at*directory.MaxRows > len(s.all) {
+			return directory.Page[directory.Membership]{}, fmt.Errorf("%q is no cursor of this list", cursor)
+		}
+	}
+	page := directory.Page[directory.Membership]{Rows: s.all[at*directory.MaxRows : min((at+1)*directory.MaxRows, len(s.all))]}
+	if at%fan != 0 {
+		return page, nil
+	}
+	for next := at + 1; next*directory.MaxRows < len(s.all); next++ {
+		if next == at+fan {
+			page.Next = strconv.Itoa(next)
+			break
+		}
+		page.Siblings = append(page.Siblings, strconv.Itoa(next))
+	}
+	return page, nil
 }

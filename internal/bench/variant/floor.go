@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/conductorone/baton-connectors/internal/bench/rows"
-	"github.com/conductorone/baton-connectors/internal/memory"
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
@@ -18,7 +17,7 @@ type floor struct {
 	path, report string
 
 	once   sync.Once
-	source *memory.ManySource
+	source *rows.Source
 	err    error
 }
 
@@ -27,7 +26,7 @@ var (
 	_ directory.Memberships = (*floor)(nil)
 )
 
-func (f *floor) load() (*memory.ManySource, error) {
+func (f *floor) load() (*rows.Source, error) {
 	f.once.Do(func() {
 		start := time.Now()
 		loaded, err := rows.Load(f.path)
