@@ -1,0 +1,161 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+// pagesOf is how many requests a list of n rows takes, at size rows a page:
+// one even where it is empty.
+func pagesOf(n, size int) int { return max(1, (n+size-1)/size) }
+
+// scimPagesOf is the same for RudderStack, whose pages have 100 rows. A list
+// that is one page of a round length takes one request more: a server that
+// caps its pages and states the rows of the page as totalResults would send
+// the same.
+func scimPagesOf(n int) int {
+	pages := pagesOf(n, 100)
+	if n > 0 && n <= 100 && n%5 == 0 {
+		pages++
+	}
+	return pages
+}
+
+// TestSync runs the shipped commands against both vendors, whose paths begin
+// with a prefix, at the sizes where pages begin and end, and compares every
+// row. A second run over the same file, after the directory has changed,
+// leaves nothing of the first.
+func TestSync(t *testing.T) {
+	t.Parallel()
+	for _, vendor := range []string{ofRudderStack, ofGuru} {
+		for _, c := range []struct {
+			users  int
+			groups []int
+		}{
+			{0, nil},
+			{0, []int{0}},
+			{1, []int{0, 1}},
+			{99, []int{99}},
+			{100, []int{0, 1, 99, 100}},
+			{101, []int{100, 101}},
+			{2345, []int{0, 1, 100, 101, 1500}},
+			{3, make([]int, 101)},
+		} {
+			if vendor == ofGuru && c.users == 0 {
+				continue // the caller is always a member
+			}
+			t.Run(fmt.Sprintf("%s/%d users, %d groups", vendor, c.users, len(c.groups)), func(t *testing.T) {
+				t.Parallel()
+				server := startVendor(t, vendor, simulator.Size{Users: c.users, GroupSizes: append([]int{}, c.groups...)})
+				file := filepath.Join(t.TempDir(), "sync.c1z")
+
+				stats := syncFile(t, server, file)
+				compareTruth(t, file, server.now())
+				checkRequests(t, vendor, server, stats)
+
+				server.ForgetRequests()
+				if ids := server.UserIDs(); len(ids) > 1 {
+					server.DeleteUser(ids[len(ids)-1])
+					server.Disable(ids[0])
+				}
+				group := server.AddGroup("Night shift")
+				server.AddMember(group, server.AddUser("late@example.com"))
+				if ids := server.GroupIDs(); len(ids) > 2 {
+					server.DeleteGroup(ids[len(ids)-2])
+				}
+				stats = syncFile(t, server, file)
+				compareTruth(t, file, server.now())
+				checkRequests(t, vendor, server, stats)
+			})
+		}
+	}
+}
+
+// now is what a sync of the directory as it stands must hold, with nothing
+// excused as having changed in the meantime.
+func (v *vendorServer) now() simulator.Truth {
+	truth := v.Truth()
+	truth.Passing, truth.PassingGrants = nil, nil
+	return truth
+}
+
+// syncFile runs the vendor's command once, configured by the environment as
+// in a container, and returns how often the syncer called the connector.
+func syncFile(t *testing.T, server *vendorServer, file string) map[string]int {
+	t.Helper()
+	p := start(t, binary(t, server.connector), append(server.env, "BATON_LOG_FORMAT=json"), "--file", file)
+	if code := p.wait(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	calls := map[string]int{}
+	for line := range strings.Lines(p.stderr.String()) {
+		var entry struct {
+			Stats map[string]struct {
+				Count int `json:"count"`
+			} `json:"connector_call_stats"`
+		}
+		if json.Unmarshal([]byte(line), &entry) != nil {
+			continue
+		}
+		for method, stat := range entry.Stats {
+			calls[method] = max(calls[method], stat.Count) // two lines say it
+		}
+	}
+	return calls
+}
+
+// checkRequests shows that a sync takes the requests that the size of the
+// directory asks for and no more, and the calls of the syncer likewise.
+func checkRequests(t *testing.T, vendor string, server *vendorServer, calls map[string]int) {
+	t.Helper()
+	users, groups := len(server.UserIDs()), server.GroupIDs()
+	sizes := map[string]int{}
+	for grant := range server.Truth().Grants {
+		sizes[grant.Group]++
+	}
+	want, wantCalls := map[string]int{}, map[string]int{}
+	if vendor == ofRudderStack {
+		// One of each to check the credentials; groups once for themselves and
+		// once for their members.
+		want["/Users"] = 1 + scimPagesOf(users)
+		want["/Groups"] = 1 + 2*scimPagesOf(len(groups))
+		wantCalls["list-resources"] = scimPagesOf(users) + scimPagesOf(len(groups))
+	} else {
+		want["/whoami"] = 1
+		want["/members"] = 1 + pagesOf(users, 50)
+		want["/groups/usergroups"] = 1 + 1
+		for _, id := range groups {
+			want["/groups/"+id+"/members"] = pagesOf(sizes[id], 100)
+			wantCalls["list-grants"] += pagesOf(sizes[id], 100)
+		}
+		wantCalls["list-resources"] = pagesOf(users, 50) + 1
+	}
+	got := map[string]int{}
+	_, prefix, _ := strings.Cut(strings.TrimPrefix(server.URL(), "http://"), "/")
+	for _, request := range server.Requests() {
+		path, inside := strings.CutPrefix(request.Path, "/"+prefix)
+		if !inside || !request.Authorized {
+			t.Errorf("%s %s is outside of the base URL or has no credential", request.Method, request.Path)
+		}
+		got[path]++
+	}
+	for path, n := range want {
+		if got[path] != n {
+			t.Errorf("%s was asked %d times, not %d", path, got[path], n)
+		}
+		delete(got, path)
+	}
+	for path, n := range got {
+		t.Errorf("%s was asked %d times without need", path, n)
+	}
+	for method, n := range wantCalls {
+		if calls[method] != n {
+			t.Errorf("the syncer called %s %d times, not %d: %v", method, calls[method], n, calls)
+		}
+	}
+}
