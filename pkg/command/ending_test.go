@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"syscall"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -46,6 +48,15 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 				t.Errorf("got  %d %s\nwant %d %s", end.Code, end.Line, row.code, row.line)
 			}
 		})
+	}
+}
+
+func TestAFullDiskIsNamed(t *testing.T) {
+	t.Parallel()
+	p := &program{name: "baton-test"}
+	full := fmt.Errorf("pebble store close: save failed: %w", &os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC})
+	if end := p.workerEnding(full, "/tmp/baton-test-1-2"); end.Code != 8 || end.Line != "baton-test: no space left for temporary files in /tmp: free some, or point BATON_TMPDIR to another file system" {
+		t.Errorf("got %+v", end)
 	}
 }
 

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -157,9 +158,19 @@ func (p *program) work(dir string, sdk func() error) error {
 	if err == nil {
 		return nil
 	}
-	end := endingOf(p.name, err)
+	end := p.workerEnding(err, dir)
 	if err := writeJSON(dir, endingFile, end); err != nil {
 		return end // then this process says it
 	}
 	return &ending{Code: end.Code}
+}
+
+// workerEnding is endingOf for what a worker meets. The SDK tells of a full
+// disk in terms of its store, and names a place that will be gone.
+func (p *program) workerEnding(err error, dir string) *ending {
+	if errors.Is(err, syscall.ENOSPC) {
+		return &ending{Code: int(codes.ResourceExhausted), Line: fmt.Sprintf(
+			"%s: no space left for temporary files in %s: free some, or point BATON_TMPDIR to another file system", p.name, filepath.Dir(dir))}
+	}
+	return endingOf(p.name, err)
 }
