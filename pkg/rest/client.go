@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -102,6 +101,7 @@ type Client struct {
 	vendor    Vendor
 	opts      Options
 	lanes     *lanes
+	bodies    *bodies
 	redact    *redactor
 	gate      *gate
 	ahead     *readAhead
@@ -135,6 +135,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	c := &Client{
 		vendor: vendor,
 		opts:   opts,
+		bodies: newBodies(opts.BodyLimit),
 		redact: newRedactor(append([]string{vendor.Authorization}, vendor.Secrets...)),
 		gate:   &gate{limit: opts.Outage, calm: calm + opts.Timeout},
 		ahead:  newReadAhead(opts.Now),
@@ -268,7 +269,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 		return nil, c.transportError(ctx, err, fault)
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing was written, so closing has nothing to report
-	body, err := readLimited(resp.Body, resp.ContentLength, c.opts.BodyLimit)
+	body, err := c.bodies.read(ctx, resp.Body, resp.ContentLength)
 	ctxzap.Extract(ctx).Debug("read from the vendor",
 		zap.String("path", place.Path), zap.Int("status", resp.StatusCode),
 		zap.Int("bytes", len(body)), zap.Duration("took", c.opts.Now().Sub(start)))
@@ -320,35 +321,3 @@ func (c *Client) settle(ctx context.Context, err error) error {
 	}
 	return &end
 }
-
-func readLimited(r io.Reader, length, limit int64) ([]byte, error) {
-	if length > limit {
-		return nil, errTooLarge
-	}
-	if length < 0 {
-		length = 16 << 10
-	}
-	// A stated length is a hint for the first allocation, not a promise.
-	buf := make([]byte, 0, min(length, 1<<20)+512)
-	r = io.LimitReader(r, limit+1)
-	for {
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if int64(len(buf)) > limit {
-			return nil, errTooLarge
-		}
-		if errors.Is(err, io.EOF) {
-			return buf, nil
-		}
-		if err != nil {
-			return buf, err
-		}
-		if len(buf) == cap(buf) {
-			grown := make([]byte, len(buf), 2*cap(buf))
-			copy(grown, buf)
-			buf = grown
-		}
-	}
-}
-
-var errTooLarge = errors.New("body too large")
