@@ -53,7 +53,7 @@ func build(t testing.TB, name, file string, args ...string) string {
 	t.Helper()
 	binaries.mu.Lock()
 	if binaries.dir == "" {
-		dir, err := os.MkdirTemp("", "baton-connectors-e2e-")
+		dir, err := os.MkdirTemp("", "baton-connectors-e2e-") //nolint:usetesting // it outlives the test that comes first
 		if err != nil {
 			binaries.mu.Unlock()
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func build(t testing.TB, name, file string, args ...string) string {
 			// The flags of a release, which the other commands of the Makefile
 			// build with too: all share one build cache.
 			args := append([]string{"build", "-o", path, "-trimpath", "-ldflags=-s -w"}, args...)
-			build := exec.Command("go", append(args, "../../cmd/"+name)...)
+			build := exec.CommandContext(context.Background(), "go", append(args, "../../cmd/"+name)...)
 			build.Env = append(os.Environ(), "CGO_ENABLED=0")
 			out, err := build.CombinedOutput()
 			if err != nil {
@@ -85,16 +85,13 @@ func build(t testing.TB, name, file string, args ...string) string {
 
 // output collects what a process writes. It is safe for concurrent use.
 type output struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	changed chan struct{}
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	close(o.changed)
-	o.changed = make(chan struct{})
 	return o.text.Write(p)
 }
 
@@ -127,8 +124,7 @@ func start(t testing.TB, path string, env []string, args ...string) *process {
 func prepare(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
 	home := t.TempDir()
-	p := &process{t: t, cmd: exec.Command(path, args...)}
-	p.stdout.changed, p.stderr.changed = make(chan struct{}), make(chan struct{})
+	p := &process{t: t, cmd: exec.CommandContext(context.Background(), path, args...)}
 	p.cmd.Dir = home
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir()}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
@@ -168,30 +164,6 @@ func (p *process) wait() int {
 	case <-time.After(patience):
 		p.t.Fatal("the process does not end")
 		return 0
-	}
-}
-
-// said waits until the process has written a text to stderr.
-func (p *process) said(text string) {
-	p.t.Helper()
-	timeout := time.After(patience)
-	for {
-		p.stderr.mu.Lock()
-		found, changed := strings.Contains(p.stderr.text.String(), text), p.stderr.changed
-		p.stderr.mu.Unlock()
-		if found {
-			return
-		}
-		select {
-		case <-changed:
-		case <-p.alive.Done():
-			if !strings.Contains(p.stderr.String(), text) {
-				p.t.Fatalf("the process ended without saying %q", text)
-			}
-			return
-		case <-timeout:
-			p.t.Fatalf("the process does not say %q", text)
-		}
 	}
 }
 

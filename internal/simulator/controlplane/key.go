@@ -49,7 +49,7 @@ func random() string { return rand.Text() }
 
 // newCertificate makes a certificate for loopback and, in PEM, the authority
 // that signed it.
-func newCertificate() (tls.Certificate, []byte) {
+func newCertificate() (certificate tls.Certificate, authority []byte) {
 	check := func(err error) {
 		if err != nil {
 			panic(err) // nothing here depends on input
@@ -83,7 +83,7 @@ func newCertificate() (tls.Certificate, []byte) {
 	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, caKey)
 	check(err)
-	var authority bytes.Buffer
-	check(pem.Encode(&authority, &pem.Block{Type: "CERTIFICATE", Bytes: caDER}))
-	return tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}, authority.Bytes()
+	var text bytes.Buffer
+	check(pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: caDER}))
+	return tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}, text.Bytes()
 }

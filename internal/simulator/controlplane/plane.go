@@ -53,7 +53,7 @@ type Plane struct {
 	nonce      string
 	queue      []*v1.Task
 	handed     map[string]*v1.Task
-	cancelled  map[string]bool
+	dropped    map[string]bool // tasks
 	config     served
 	tasks      int
 }
@@ -77,14 +77,14 @@ type Event struct {
 func Start(tb testing.TB) *Plane {
 	tb.Helper()
 	p := &Plane{
-		dir:       tb.TempDir(),
-		changed:   make(chan struct{}),
-		issued:    map[string]*token{},
-		proofs:    map[string]bool{},
-		handed:    map[string]*v1.Task{},
-		cancelled: map[string]bool{},
-		nonce:     random(),
-		secret:    newKey(),
+		dir:     tb.TempDir(),
+		changed: make(chan struct{}),
+		issued:  map[string]*token{},
+		proofs:  map[string]bool{},
+		handed:  map[string]*v1.Task{},
+		dropped: map[string]bool{},
+		nonce:   random(),
+		secret:  newKey(),
 	}
 	rpc := grpc.NewServer(
 		grpc.UnaryInterceptor(p.unary),
@@ -130,7 +130,7 @@ func (p *Plane) ClientID() string { return p.clientID }
 func (p *Plane) ClientSecret() string { return p.secret.text }
 
 // OtherSecret is well-formed, and not that connector's secret.
-func (p *Plane) OtherSecret() string { return newKey().text }
+func (*Plane) OtherSecret() string { return newKey().text }
 
 // CAFile names the certificate authority that a connector must trust
 // (SSL_CERT_FILE) to speak to the plane.

@@ -118,7 +118,7 @@ func (c *client) proof(key ed25519.PrivateKey, change func(map[string]any)) stri
 }
 
 // token asks for an access token, with a DPoP proof if there is one.
-func (c *client) token(assertion, proof string) (string, string) {
+func (c *client) token(assertion, proof string) (token, refusal string) {
 	c.t.Helper()
 	form := url.Values{
 		"client_id": {c.plane.ClientID()}, "grant_type": {"client_credentials"},
@@ -139,7 +139,7 @@ func (c *client) token(assertion, proof string) (string, string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // nothing was written
 	var body struct {
 		Token string `json:"access_token"`
 		Error string `json:"error"`

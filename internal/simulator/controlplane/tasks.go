@@ -57,7 +57,7 @@ func (p *Plane) Enqueue(tasks ...*v1.Task) []string {
 func (p *Plane) Cancel(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cancelled[id] = true
+	p.dropped[id] = true
 }
 
 // Hello implements BatonServiceServer.
@@ -121,11 +121,11 @@ func (p *Plane) Heartbeat(_ context.Context, req *v1.BatonServiceHeartbeatReques
 		return nil, err
 	}
 	p.mu.Lock()
-	cancelled := p.cancelled[req.GetTaskId()]
+	dropped := p.dropped[req.GetTaskId()]
 	p.mu.Unlock()
 	p.note(Event{Method: "Heartbeat", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
 	return v1.BatonServiceHeartbeatResponse_builder{
-		NextHeartbeat: durationpb.New(heartbeatEvery), Cancelled: cancelled,
+		NextHeartbeat: durationpb.New(heartbeatEvery), Cancelled: dropped, //nolint:misspell // the field's name
 	}.Build(), nil
 }
 
@@ -163,7 +163,7 @@ func (p *Plane) UploadAsset(stream v1.BatonService_UploadAssetServer) error {
 		if err := validate(req); err != nil {
 			return err
 		}
-		switch req.WhichMsg() {
+		switch req.WhichMsg() { //nolint:exhaustive // a message that is none did not pass validate
 		case v1.BatonServiceUploadAssetRequest_Metadata_case:
 			if metadata != nil {
 				return status.Error(codes.InvalidArgument, "the upload has metadata twice")

@@ -210,7 +210,7 @@ func (r *Runtime) response(w http.ResponseWriter, req *http.Request) {
 		r.settle(w, req, http.StatusBadRequest, answer{err: err})
 	case len(body) > MaxPayload:
 		r.settle(w, req, http.StatusRequestEntityTooLarge,
-			answer{err: fmt.Errorf("Function.ResponseSizeTooLarge: %d bytes", len(body))}) //nolint:staticcheck // AWS's own words
+			answer{err: fmt.Errorf("Function.ResponseSizeTooLarge: %d bytes", len(body))})
 	default:
 		r.settle(w, req, http.StatusAccepted, answer{payload: body})
 	}
