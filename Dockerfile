@@ -16,8 +16,11 @@ ARG CONNECTOR
 
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS base
 WORKDIR /src
-# The mode lets any user write, whatever --user or the orchestrator says.
-RUN mkdir -p rootfs/out rootfs/tmp && chmod 1777 rootfs/out rootfs/tmp
+# The mode lets any user write, whatever --user or the orchestrator says. The
+# two processes of a connector speak through localhost, which an empty image
+# does not know and not every runtime makes known.
+RUN mkdir -p rootfs/out rootfs/tmp rootfs/etc && chmod 1777 rootfs/out rootfs/tmp && \
+    printf '127.0.0.1 localhost\n::1 localhost\n' > rootfs/etc/hosts
 
 FROM base AS source
 COPY . .

@@ -92,7 +92,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 
 .PHONY: docs
 docs: ## Check the prose: spelling, links, commands, flags
-	$(call TOOL,lint,misspell) -error -locale US $$(git ls-files '*.md' '*.mdx')
+	$(call TOOL,lint,misspell) -error $$(git ls-files '*.md' '*.mdx')
 
 .PHONY: generate
 generate: build ## Write all generated files anew
