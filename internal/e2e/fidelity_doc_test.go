@@ -141,4 +141,10 @@ func testsOfThisPackage(t *testing.T) map[string]bool {
 }
 
 // shownElsewhere are the rows whose test is not a subtest of TestFidelity.
-var shownElsewhere = []shown{}
+var shownElsewhere = []shown{
+	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, in as many requests as the sizes ask for; a second run replaces the first", "TestSync"},
+	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "TestOneBodyOfMembers"},
+	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "TestChangesBetweenSlicesLoseNobody"},
+	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "TestALargeDirectory"},
+	{ofRudderStack, "has 0 users", "right, with a warning", "TestSync"},
+}

@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"path"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+// changeBehaviours are of a directory that changes while it is read. Whoever
+// was there all along must be in the c1z; whoever came or went may be.
+func changeBehaviours() []behaviour {
+	all := []behaviour{
+		{
+			name: "user-deleted-while-read", does: "loses users that were listed already, so that all others move up",
+			set: func(s *simulator.Server) {
+				at(s, users, 3, func() { // page 2
+					for _, id := range s.UserIDs()[:3] {
+						s.DeleteUser(id)
+					}
+				})
+			},
+		},
+		{
+			name: "users-deleted-now-and-then", does: "loses a user at every third request for users",
+			set: func(s *simulator.Server) {
+				atEvery(s, users, func(n int) {
+					if n%3 == 0 {
+						s.DeleteUser(s.UserIDs()[n])
+					}
+				})
+			},
+		},
+		{
+			name: "user-added-while-read", does: "gains users while they are listed",
+			set: func(s *simulator.Server) {
+				at(s, users, 3, func() { s.AddUser("late@example.com") })
+			},
+		},
+		{
+			name: "last-page-deleted-while-read", does: "loses the users of its last page before they are listed",
+			set: func(s *simulator.Server) {
+				at(s, users, 3, func() {
+					for _, id := range s.UserIDs()[200:] {
+						s.DeleteUser(id)
+					}
+				})
+			},
+		},
+		{
+			name: "user-disabled-while-read", does: "disables a user who is not yet listed",
+			set: func(s *simulator.Server) {
+				at(s, users, 2, func() { s.Disable(s.UserIDs()[220]) })
+			},
+		},
+		{
+			name: "group-deleted-while-read", does: "loses groups between the list of groups and their members",
+			set: func(s *simulator.Server) {
+				at(s, members, 4, func() {
+					for _, id := range s.GroupIDs()[2:4] {
+						s.DeleteGroup(id)
+					}
+				})
+			},
+		},
+		{
+			name: "member-added-while-read", does: "gains and loses members while memberships are read",
+			set: func(s *simulator.Server) {
+				atEvery(s, members, func(n int) {
+					ids, people := s.GroupIDs(), s.UserIDs()
+					s.AddMember(ids[n%len(ids)], people[n%len(people)])
+					s.RemoveMember(ids[(n+1)%len(ids)], people[(n+7)%len(people)])
+				})
+			},
+		},
+		{
+			name: "member-joined-between", does: "gains a user and member after its users were listed", warns: "dangling",
+			set: func(s *simulator.Server) {
+				at(s, members, 4, func() {
+					late := s.AddUser("late@example.com")
+					for _, id := range s.GroupIDs() {
+						s.AddMember(id, late)
+					}
+				})
+			},
+			but: "the new grant is kept, and the SDK warns of it",
+		},
+		{
+			name: "always-changing", does: "changes at every request: users, groups and members come and go",
+			requests: 150,
+			set: func(s *simulator.Server) {
+				seeded := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same changes in every run
+				atEvery(s, "", func(int) { change(s, seeded) })
+			},
+		},
+		{
+			name: "credential-revoked", does: "revokes the credential in the middle",
+			set: func(s *simulator.Server) {
+				at(s, members, 4, s.RevokeCredential)
+			},
+			code: codes.Unauthenticated, words: []string{"401", "revoked"},
+		},
+	}
+	deletions := behaviour{
+		does: "loses a listed user at every single request for users",
+		set: func(s *simulator.Server) {
+			atEvery(s, users, func(n int) {
+				if n > 2 {
+					s.DeleteUser(s.UserIDs()[n])
+				}
+			})
+		},
+	}
+	for i := range all {
+		all[i].vendor, all[i].fault, all[i].tolerant = ofBoth, "-", true
+	}
+	// Guru's tokens name the row to go on from; SCIM's indexes move.
+	forGuru, forRudderStack := deletions, deletions
+	forGuru.vendor, forGuru.name, forGuru.fault, forGuru.tolerant = ofGuru, "users-deleted-always", "-", true
+	forRudderStack.vendor, forRudderStack.name, forRudderStack.fault = ofRudderStack, "users-deleted-always", "-"
+	forRudderStack.code, forRudderStack.words = codes.Aborted, []string{"list users", "changed too much while it was read", "run the sync again"}
+	return append(all, forGuru, forRudderStack)
+}
+
+// at calls f once, before the nth request for a collection is answered.
+func at(s *simulator.Server, on collection, n int, f func()) {
+	atEvery(s, on, func(seen int) {
+		if seen == n {
+			f()
+		}
+	})
+}
+
+// atEvery calls f before each request for a collection, or for anything, is
+// answered, with its number from 1. One call follows the other.
+func atEvery(s *simulator.Server, on collection, f func(n int)) {
+	var mu sync.Mutex
+	n := 0
+	s.OnRequest(func(_ int, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if on.asked(r) {
+			n++
+			f(n)
+		}
+	})
+}
+
+// asked says whether a request is for the collection.
+func (c collection) asked(r *http.Request) bool {
+	switch c {
+	case "":
+		return true
+	case users:
+		return path.Base(r.URL.Path) == "Users" || path.Base(r.URL.Path) == "members" && path.Base(path.Dir(path.Dir(r.URL.Path))) != "groups"
+	case groups:
+		return path.Base(r.URL.Path) == "Groups" || path.Base(r.URL.Path) == "usergroups"
+	default:
+		parent := path.Base(path.Dir(r.URL.Path))
+		return path.Base(r.URL.Path) == "Groups" || parent == "Groups" || path.Base(path.Dir(path.Dir(r.URL.Path))) == "groups"
+	}
+}
+
+// change makes one change.
+func change(s *simulator.Server, seeded *rand.Rand) {
+	people, teams := s.UserIDs(), s.GroupIDs()
+	person, team := people[seeded.IntN(len(people))], teams[seeded.IntN(len(teams))]
+	switch seeded.IntN(6) {
+	case 0:
+		s.DeleteUser(person)
+	case 1:
+		s.AddUser("late" + string(rune('a'+seeded.IntN(26))) + string(rune('a'+seeded.IntN(26))) + "@example.com")
+	case 2:
+		s.AddMember(team, person)
+	case 3:
+		s.RemoveMember(team, person)
+	case 4:
+		s.DeleteGroup(team)
+	default:
+		s.AddGroup("Late group")
+	}
+}
