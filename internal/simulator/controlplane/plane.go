@@ -53,6 +53,7 @@ type Plane struct {
 	nonce      string
 	queue      []*v1.Task
 	handed     map[string]*v1.Task
+	finished   map[string]bool // tasks
 	dropped    map[string]bool // tasks
 	config     served
 	tasks      int
@@ -77,14 +78,15 @@ type Event struct {
 func Start(tb testing.TB) *Plane {
 	tb.Helper()
 	p := &Plane{
-		dir:     tb.TempDir(),
-		changed: make(chan struct{}),
-		issued:  map[string]*token{},
-		proofs:  map[string]bool{},
-		handed:  map[string]*v1.Task{},
-		dropped: map[string]bool{},
-		nonce:   random(),
-		secret:  newKey(),
+		dir:      tb.TempDir(),
+		changed:  make(chan struct{}),
+		issued:   map[string]*token{},
+		proofs:   map[string]bool{},
+		handed:   map[string]*v1.Task{},
+		dropped:  map[string]bool{},
+		finished: map[string]bool{},
+		nonce:    random(),
+		secret:   newKey(),
 	}
 	rpc := grpc.NewServer(
 		grpc.UnaryInterceptor(p.unary),
@@ -242,6 +244,12 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 		l.mu.Unlock()
 		return &gatedConn{Conn: conn, listener: l}, nil
 	}
+}
+
+func (l *gatedListener) isShut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shut
 }
 
 func (l *gatedListener) gate(shut bool) {

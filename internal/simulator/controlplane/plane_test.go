@@ -353,6 +353,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	done := v1.BatonServiceFinishTaskRequest_builder{HostId: "h", TaskId: id, Success: &v1.BatonServiceFinishTaskRequest_Success{}}
 	want("an end", finish(done), codes.OK)
 	want("a second end", finish(done), codes.NotFound)
+	want("a heartbeat that the end overtook", heartbeat("h", id), codes.OK)
 	if n := len(c.plane.Violations()); n != 11 {
 		t.Errorf("%d violations were noted, not 11: %q", n, c.plane.Violations())
 	}

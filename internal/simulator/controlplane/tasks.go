@@ -67,8 +67,8 @@ func (p *Plane) Hello(_ context.Context, req *v1.BatonServiceHelloRequest) (*v1.
 }
 
 // GetTask implements BatonServiceServer.
-func (p *Plane) GetTask(_ context.Context, req *v1.BatonServiceGetTaskRequest) (*v1.BatonServiceGetTaskResponse, error) {
-	tasks := p.hand(1, nil)
+func (p *Plane) GetTask(ctx context.Context, req *v1.BatonServiceGetTaskRequest) (*v1.BatonServiceGetTaskResponse, error) {
+	tasks := p.hand(ctx, 1, nil)
 	answer := v1.BatonServiceGetTaskResponse_builder{
 		NextPoll: durationpb.New(pollEvery), NextHeartbeat: durationpb.New(heartbeatEvery),
 	}
@@ -81,18 +81,22 @@ func (p *Plane) GetTask(_ context.Context, req *v1.BatonServiceGetTaskRequest) (
 }
 
 // GetTasks implements BatonServiceServer.
-func (p *Plane) GetTasks(_ context.Context, req *v1.BatonServiceGetTasksRequest) (*v1.BatonServiceGetTasksResponse, error) {
-	tasks := p.hand(int(req.GetPageSize()), req.GetKnownTaskIds())
+func (p *Plane) GetTasks(ctx context.Context, req *v1.BatonServiceGetTasksRequest) (*v1.BatonServiceGetTasksResponse, error) {
+	tasks := p.hand(ctx, int(req.GetPageSize()), req.GetKnownTaskIds())
 	p.note(Event{Method: "GetTasks", Host: req.GetHostId(), Message: req})
 	return v1.BatonServiceGetTasksResponse_builder{
 		Tasks: tasks, NextPoll: durationpb.New(pollEvery), NextHeartbeat: durationpb.New(heartbeatEvery),
 	}.Build(), nil
 }
 
-// hand takes up to n tasks from the queue.
-func (p *Plane) hand(n int, known []string) []*v1.Task {
+// hand takes up to n tasks from the queue. It takes none for a request whose
+// connection was cut in the meantime: its answer would be lost.
+func (p *Plane) hand(ctx context.Context, n int, known []string) []*v1.Task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if ctx.Err() != nil || p.listener.isShut() {
+		return nil
+	}
 	var tasks []*v1.Task
 	for len(p.queue) > 0 && len(tasks) < n {
 		task := p.queue[0]
@@ -115,14 +119,18 @@ func (p *Plane) current(id string) error {
 	return nil
 }
 
-// Heartbeat implements BatonServiceServer.
+// Heartbeat implements BatonServiceServer. One may overtake, or be overtaken
+// by, the end of its task.
 func (p *Plane) Heartbeat(_ context.Context, req *v1.BatonServiceHeartbeatRequest) (*v1.BatonServiceHeartbeatResponse, error) {
+	p.mu.Lock()
+	finished, dropped := p.finished[req.GetTaskId()], p.dropped[req.GetTaskId()]
+	p.mu.Unlock()
+	if finished {
+		return &v1.BatonServiceHeartbeatResponse{}, nil
+	}
 	if err := p.current(req.GetTaskId()); err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	dropped := p.dropped[req.GetTaskId()]
-	p.mu.Unlock()
 	p.note(Event{Method: "Heartbeat", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
 	return v1.BatonServiceHeartbeatResponse_builder{
 		NextHeartbeat: durationpb.New(heartbeatEvery), Cancelled: dropped, //nolint:misspell // the field's name
@@ -136,6 +144,7 @@ func (p *Plane) FinishTask(_ context.Context, req *v1.BatonServiceFinishTaskRequ
 	}
 	p.mu.Lock()
 	delete(p.handed, req.GetTaskId())
+	p.finished[req.GetTaskId()] = true
 	p.mu.Unlock()
 	p.note(Event{Method: "FinishTask", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
 	return &v1.BatonServiceFinishTaskResponse{}, nil
