@@ -238,12 +238,12 @@ func (d *store) moved(group, id string, nested bool) {
 }
 
 // row returns a rendered row, made on first use.
-func (d *store) row(slot *[]byte, make func() []byte) []byte {
+func (d *store) row(slot *[]byte, render func() []byte) []byte {
 	d.cache.Lock()
 	row := *slot
 	d.cache.Unlock()
 	if row == nil {
-		row = make()
+		row = render()
 		d.cache.Lock()
 		*slot = row
 		d.cache.Unlock()

@@ -67,7 +67,7 @@ var guruFaults = []Fault{
 		}
 	}),
 	styled("link-elsewhere", "Link names another host, which records what arrives", func(v *guru) {
-		v.style = func(v *guru, w http.ResponseWriter, next, token string) {
+		v.style = func(v *guru, w http.ResponseWriter, _, token string) {
 			host := "http://internal.guru.example.com"
 			if v.other != nil {
 				host = v.other.URL
@@ -120,14 +120,14 @@ var guruFaults = []Fault{
 		},
 	},
 
-	people("status-lower-case", "every status is in lower case", Right, func(i int, p *Person) { p.Status = strings.ToLower(p.Status) }),
-	people("status-unknown", "every second user has a status that is not documented", Right, func(i int, p *Person) {
+	people("status-lower-case", "every status is in lower case", func(_ int, p *Person) { p.Status = strings.ToLower(p.Status) }),
+	people("status-unknown", "every second user has a status that is not documented", func(i int, p *Person) {
 		if i%2 == 0 {
 			p.Status = "SUSPENDED"
 		}
 	}),
-	people("status-missing", "users have no status", Right, func(_ int, p *Person) { p.Status = "" }),
-	people("user-id-missing", "user.id is missing from all lists", Right, func(_ int, p *Person) { p.UUID = "" }),
+	people("status-missing", "users have no status", func(_ int, p *Person) { p.Status = "" }),
+	people("user-id-missing", "user.id is missing from all lists", func(_ int, p *Person) { p.UUID = "" }),
 	{
 		Name: "member-user-id-missing", Vendor: "guru", Outcome: Right, What: "user.id is missing from the lists of groups' members",
 		wrap: perMember(func(_ *Server, _ *http.Request, _ int, m map[string]any) {
@@ -323,8 +323,8 @@ func onward(lead func(path string, first, last int, more bool) (int, bool)) func
 	}
 }
 
-func people(name, what, outcome string, change func(i int, p *Person)) Fault {
-	return Fault{Name: name, Vendor: "guru", Outcome: outcome, What: what, seed: func(s *Server) {
+func people(name, what string, change func(i int, p *Person)) Fault {
+	return Fault{Name: name, Vendor: "guru", Outcome: Right, What: what, seed: func(s *Server) {
 		for i, p := range s.dir.people {
 			change(i, p)
 		}

@@ -133,25 +133,29 @@ func (v *rudderstack) resourceTypes() []scim.ResourceType {
 	return []scim.ResourceType{
 		{
 			ID: optional.NewString("User"), Name: "User", Endpoint: "/Users", Schema: schema.CoreUserSchema(),
-			Handler: resources{v, func() int { return len(v.dir.people) }, func(i int, _ *http.Request) scim.Resource { return v.user(v.dir.people[i]) },
+			Handler: resources{
+				v, func() int { return len(v.dir.people) }, func(i int, _ *http.Request) scim.Resource { return v.user(v.dir.people[i]) },
 				func(id string, _ *http.Request) (scim.Resource, bool) {
 					p, ok := v.dir.person[id]
 					if !ok {
 						return scim.Resource{}, false
 					}
 					return v.user(p), true
-				}},
+				},
+			},
 		},
 		{
 			ID: optional.NewString("Group"), Name: "Group", Endpoint: "/Groups", Schema: schema.CoreGroupSchema(),
-			Handler: resources{v, func() int { return len(v.dir.teams) }, func(i int, r *http.Request) scim.Resource { return v.group(v.dir.teams[i], r) },
+			Handler: resources{
+				v, func() int { return len(v.dir.teams) }, func(i int, r *http.Request) scim.Resource { return v.group(v.dir.teams[i], r) },
 				func(id string, r *http.Request) (scim.Resource, bool) {
 					t, ok := v.dir.team[id]
 					if !ok {
 						return scim.Resource{}, false
 					}
 					return v.group(t, r), true
-				}},
+				},
+			},
 		},
 	}
 }

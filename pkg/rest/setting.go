@@ -22,8 +22,8 @@ func (s Setting) Env() string {
 	return "BATON_" + strings.ToUpper(strings.ReplaceAll(string(s), "-", "_"))
 }
 
-func (s Setting) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s %s", s, fmt.Sprintf(format, args...))
+func (s Setting) refused(why string) error {
+	return fmt.Errorf("%s %s", s, why)
 }
 
 // BaseURL reads an absolute URL that requests may be joined to: https, or
@@ -33,26 +33,26 @@ func (s Setting) errorf(format string, args ...any) error {
 func (s Setting) BaseURL(value string) (*url.URL, error) {
 	value = strings.TrimSpace(value)
 	if value == "" {
-		return nil, s.errorf("is empty; give the base URL of the API")
+		return nil, s.refused("is empty; give the base URL of the API")
 	}
 	u, err := url.Parse(value)
 	switch {
 	case err != nil:
-		return nil, s.errorf("is not a URL; give one such as https://api.example.com/path")
+		return nil, s.refused("is not a URL; give one such as https://api.example.com/path")
 	case u.Scheme != "https" && u.Scheme != "http", u.Opaque != "", u.Hostname() == "":
-		return nil, s.errorf("is not an absolute https URL; give one such as https://api.example.com/path")
+		return nil, s.refused("is not an absolute https URL; give one such as https://api.example.com/path")
 	case u.User != nil:
-		return nil, s.errorf("holds a user name or password; remove it, the credential has a field of its own")
+		return nil, s.refused("holds a user name or password; remove it, the credential has a field of its own")
 	case u.RawQuery != "" || u.ForceQuery:
-		return nil, s.errorf("holds a query (?…); remove it")
+		return nil, s.refused("holds a query (?…); remove it")
 	case u.Fragment != "" || strings.Contains(value, "#"):
-		return nil, s.errorf("holds a fragment (#…); remove it")
+		return nil, s.refused("holds a fragment (#…); remove it")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return nil, s.errorf("uses http, which would show the credential on the network; use https")
+		return nil, s.refused("uses http, which would show the credential on the network; use https")
 	}
 	trimmed, err := url.Parse(strings.TrimRight(value, "/"))
 	if err != nil {
-		return nil, s.errorf("is not a URL")
+		return nil, s.refused("is not a URL")
 	}
 	return trimmed, nil
 }
@@ -70,7 +70,7 @@ func (s Setting) Email(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	parsed, err := mail.ParseAddress(value)
 	if err != nil || parsed.Address != value || strings.ContainsAny(value, ":") {
-		return "", s.errorf("is not an e-mail address; give one such as ann@example.com")
+		return "", s.refused("is not an e-mail address; give one such as ann@example.com")
 	}
 	return value, nil
 }
@@ -82,9 +82,9 @@ func (s Setting) Secret(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	switch {
 	case value == "":
-		return "", s.errorf("is empty; give the secret")
+		return "", s.refused("is empty; give the secret")
 	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r > unicode.MaxASCII }):
-		return "", s.errorf("holds a blank, a line break or another character that no secret has; copy it again")
+		return "", s.refused("holds a blank, a line break or another character that no secret has; copy it again")
 	}
 	return value, nil
 }

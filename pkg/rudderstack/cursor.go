@@ -79,7 +79,7 @@ func parseCursor(written, list string) (cursor, error) {
 	if err := decoder.Decode(&c); err != nil {
 		return malformed("not one of this connector's")
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
+	if _, err := decoder.Token(); err != io.EOF {
 		return malformed("not one of this connector's")
 	}
 	byGroup := list == ofMembers || list == ofMemberships && c.Walk == nil

@@ -149,7 +149,8 @@ func TestAUserIsTakenAsTheVendorSaysIt(t *testing.T) {
 		name, row string
 		want      directory.User
 	}{
-		{"all that there is", `{"schemas":["x"],"id":"1","externalId":"e1","userName":"ann@example.com","displayName":"Ann Lee","title":"Dr","userType":"Employee",
+		{
+			"all that there is", `{"schemas":["x"],"id":"1","externalId":"e1","userName":"ann@example.com","displayName":"Ann Lee","title":"Dr","userType":"Employee",
 			"name":{"formatted":"Dr Ann Lee","givenName":"Ann","familyName":"Lee"},"active":true,"meta":{"created":"2024-02-03T04:05:06.7Z"},"unknown":{"a":[1]},
 			"emails":[{"value":"ann@home.example.com","type":"home"},{"value":"ann@example.com","primary":true}],
 			"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"employeeNumber":"7","costCenter":"c","organization":"o","division":"d","department":"p","manager":{"value":"2"}}}`,
@@ -159,29 +160,46 @@ func TestAUserIsTakenAsTheVendorSaysIt(t *testing.T) {
 				CreatedAt: time.Date(2024, 2, 3, 4, 5, 6, 700_000_000, time.UTC),
 				Profile: profile("active", "true", "user_name", "ann@example.com", "display_name", "Ann Lee", "first_name", "Ann", "last_name", "Lee",
 					"external_id", "e1", "title", "Dr", "user_type", "Employee", "employee_number", "7", "cost_center", "c", "organization", "o", "division", "d", "department", "p"),
-			}},
+			},
+		},
 		{"only an id", `{"id":"1"}`, directory.User{DisplayName: "1", Profile: profile()}},
 		{"all null", `{"id":"1","userName":null,"name":null,"emails":null,"active":null,"meta":null,"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":null}`, directory.User{DisplayName: "1", Profile: profile()}},
-		{"odd case", `{"ID":"1","USERNAME":"a","Name":{"GIVENNAME":"Ann"},"ACTIVE":false}`,
-			directory.User{Login: "a", DisplayName: "Ann", Disabled: true, Profile: profile("user_name", "a", "first_name", "Ann", "active", "false")}},
+		{
+			"odd case", `{"ID":"1","USERNAME":"a","Name":{"GIVENNAME":"Ann"},"ACTIVE":false}`,
+			directory.User{Login: "a", DisplayName: "Ann", Disabled: true, Profile: profile("user_name", "a", "first_name", "Ann", "active", "false")},
+		},
 		{"formatted", `{"id":"1","displayName":" ","name":{"formatted":" Ann Lee "}}`, directory.User{DisplayName: "Ann Lee", Profile: profile()}},
 		{"given alone", `{"id":"1","name":{"givenName":"Ann","familyName":""}}`, directory.User{DisplayName: "Ann", Profile: profile("first_name", "Ann")}},
 		{"family alone", `{"id":"1","name":{"familyName":"Ann Lee"}}`, directory.User{DisplayName: "Ann Lee", Profile: profile("last_name", "Ann Lee")}},
 		{"userName", `{"id":"1","userName":"ann@example.com"}`, directory.User{Login: "ann@example.com", DisplayName: "ann@example.com", Profile: profile("user_name", "ann@example.com")}},
-		{"first e-mail", `{"id":"1","emails":[{"value":""},{"value":"a@example.com"}]}`,
-			directory.User{DisplayName: "a@example.com", Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile()}},
-		{"two primaries", `{"id":"1","displayName":"A","emails":[{"value":"a@example.com","primary":true},{"value":"b@example.com","primary":true}]}`,
-			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true), mail("b@example.com", false)}, Profile: profile("display_name", "A")}},
-		{"no primary: the login", `{"id":"1","userName":"B@example.com","emails":[{"value":"a@example.com"},{"value":"b@example.com"}]}`,
-			directory.User{Login: "B@example.com", DisplayName: "B@example.com", Emails: []directory.Email{mail("a@example.com", false), mail("b@example.com", true)}, Profile: profile("user_name", "B@example.com")}},
-		{"plain e-mails", `{"id":"1","displayName":"A","emails":["a@example.com",null,"b@example.com"]}`,
-			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true), mail("b@example.com", false)}, Profile: profile("display_name", "A")}},
-		{"one e-mail, no array", `{"id":"1","displayName":"A","emails":{"value":"a@example.com","primary":"True"}}`,
-			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile("display_name", "A")}},
-		{"one plain e-mail, no array", `{"id":"1","displayName":"A","emails":"a@example.com"}`,
-			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile("display_name", "A")}},
-		{"booleans as text", `{"id":"1","displayName":"A","active":"False","emails":[{"value":"a@example.com","primary":"no idea"}]}`,
-			directory.User{DisplayName: "A", Disabled: true, Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile("display_name", "A", "active", "false")}},
+		{
+			"first e-mail", `{"id":"1","emails":[{"value":""},{"value":"a@example.com"}]}`,
+			directory.User{DisplayName: "a@example.com", Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile()},
+		},
+		{
+			"two primaries", `{"id":"1","displayName":"A","emails":[{"value":"a@example.com","primary":true},{"value":"b@example.com","primary":true}]}`,
+			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true), mail("b@example.com", false)}, Profile: profile("display_name", "A")},
+		},
+		{
+			"no primary: the login", `{"id":"1","userName":"B@example.com","emails":[{"value":"a@example.com"},{"value":"b@example.com"}]}`,
+			directory.User{Login: "B@example.com", DisplayName: "B@example.com", Emails: []directory.Email{mail("a@example.com", false), mail("b@example.com", true)}, Profile: profile("user_name", "B@example.com")},
+		},
+		{
+			"plain e-mails", `{"id":"1","displayName":"A","emails":["a@example.com",null,"b@example.com"]}`,
+			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true), mail("b@example.com", false)}, Profile: profile("display_name", "A")},
+		},
+		{
+			"one e-mail, no array", `{"id":"1","displayName":"A","emails":{"value":"a@example.com","primary":"True"}}`,
+			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile("display_name", "A")},
+		},
+		{
+			"one plain e-mail, no array", `{"id":"1","displayName":"A","emails":"a@example.com"}`,
+			directory.User{DisplayName: "A", Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile("display_name", "A")},
+		},
+		{
+			"booleans as text", `{"id":"1","displayName":"A","active":"False","emails":[{"value":"a@example.com","primary":"no idea"}]}`,
+			directory.User{DisplayName: "A", Disabled: true, Emails: []directory.Email{mail("a@example.com", true)}, Profile: profile("display_name", "A", "active", "false")},
+		},
 		{"active as text", `{"id":"1","active":"TRUE"}`, directory.User{DisplayName: "1", Profile: profile("active", "true")}},
 		{"name as text", `{"id":"1","name":"Ann Lee"}`, directory.User{DisplayName: "Ann Lee", Profile: profile()}},
 		{"odd shapes", `{"id":"1","name":[1],"meta":"x","title":{"a":1},"displayName":7}`, directory.User{DisplayName: "7", Profile: profile("display_name", "7")}},
