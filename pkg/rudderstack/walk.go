@@ -29,16 +29,38 @@ const (
 	maxBlank = 100
 )
 
-// walk is a place in a SCIM list.
+// walk is a place in a SCIM list, which is read from its first row to its last,
+// a page at a time.
 //
-// SCIM paging is stateless (RFC 7644, section 3.4.2.4): when a row goes, those
-// behind it move up by one, and a client that goes on at the next index misses
-// one in silence. So each page after the first overlaps the one before by the
-// last row received. The walk holds as long as rows keep their order: when
-// one of the rows received last is in a page, the rows after it are those
-// that follow, wherever the indexes are by now. When none is there, the walk
-// steps back until it finds one. That costs no request: a page of 101 rows
-// brings 100 new ones.
+// Paging is stateless (RFC 7644, section 3.4.2.4): startIndex counts the rows
+// as they are at the time of the request. When a row goes, those behind it move
+// up by one, and a client that goes on at the next index misses one in silence.
+//
+// What is assumed: rows keep their order among themselves while they are read.
+// They may come and go anywhere, pages may have any length, and totalResults
+// may count the list or something else.
+//
+// How it goes on: each page after the first overlaps the one before by the last
+// row received, which costs no request, as a page of 101 rows brings 100 new
+// ones. The walk knows the last eight rows (Near) and looks for them (find):
+//   - the last one comes first, or some are further on, together: the rows
+//     behind them are those that follow, wherever the indexes are by now;
+//   - none is there: it steps back by a page, until it finds them or is at the
+//     beginning, from where all is read anew (back);
+//   - some are there, but apart: the order has changed, so it begins anew
+//     (again);
+//   - nothing is behind them: the list has ended, or the server does not do as
+//     it was asked (barren).
+//
+// Where it ends: at a page that brings nothing new, or at once where the total
+// has been reached and the page is shorter than the longest so far. A page as
+// long as that may have been cut off by a limit, and the total may stop there,
+// too: servers count the page, or no further than to 1,000. So a list that fits
+// into one page, or fills its last one, takes one request more.
+//
+// What it cannot notice: a server in no order at all that by chance has the
+// expected row in the expected place; and, where the server does not let pages
+// overlap (Plain), as many rows that came as went between two pages.
 type walk struct {
 	// Seen is how many rows have been received and are still in the list, as
 	// far as is known: never more than the index of the last one.
@@ -61,8 +83,8 @@ type walk struct {
 	Less bool `json:"l,omitempty"`
 	// Bare says that the server refuses excludedAttributes.
 	Bare bool `json:"e,omitempty"`
-	// Total is the last totalResults, -1 for none. With vendor cursors it is
-	// the smallest.
+	// Total is the last totalResults, -1 for none that counts the list. With
+	// vendor cursors it is the smallest.
 	Total int `json:"t"`
 	// Began is the first totalResults that is sure, 0 for none.
 	Began int `json:"o,omitempty"`
@@ -92,17 +114,24 @@ func (w *walk) begins() bool { return w.Start == 1 && w.Seen == 0 && w.Cursor ==
 func (w *walk) valid() bool {
 	within := func(n, low, high int) bool { return n >= low && n <= high }
 	return within(w.Seen, 0, maxSeen) && within(w.Start, 1, maxSeen) && within(len(w.Near), 0, maxNear) &&
-		within(w.Total, -1, math.MaxInt32) && within(w.Began, 0, math.MaxInt32) && within(w.Low, 0, math.MaxInt32) && within(w.Full, 0, pageRows+1) && !w.spent() && w.Back >= 0 && within(w.Blank, 0, maxBlank) &&
+		within(w.Total, -1, math.MaxInt32) && within(w.Began, 0, math.MaxInt32) && within(w.Low, 0, math.MaxInt32) &&
+		within(w.Full, 0, pageRows+1) && within(w.Blank, 0, maxBlank) && w.Back >= 0 && !w.spent() &&
 		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0)
 }
 
 // endsByCursor says that the list is complete although the server refuses to
-// go on by index: it pages by cursors alone, so it need not state a total, and
-// its only page had no nextCursor (RFC 9865, section 2.1) and was not of a
-// length that a limit could have caused.
+// go on by index. It pages by cursors alone, and its only page had no
+// nextCursor (RFC 9865, section 2.1); it had all the rows of its total or, as
+// such a server need not state one, a length that no limit would have caused.
 func (w *walk) endsByCursor() bool {
-	return w.Total < 0 && w.Seen > 0 && w.Seen < pageRows && w.Seen != pageRows/2 && !w.Moved && !w.Plain && w.Back == 0
+	if w.Seen == 0 || w.Moved || w.Plain || w.Back > 0 {
+		return false
+	}
+	return w.Total == w.Seen || w.Total < 0 && w.Seen < pageRows && !usualLimit(w.Seen)
 }
+
+// usualLimit says that servers limit their pages to so many rows.
+func usualLimit(n int) bool { return n == pageRows || n == pageRows/2 }
 
 // count is the count of the next request.
 func (w *walk) count() int {
@@ -169,7 +198,7 @@ func (w *walk) changed() error {
 		fmt.Sprintf("the rows received last cannot be found again after %d rows", w.Seen),
 		rest.Advice{
 			Cause: "the directory changed too much while it was read, or the server has no stable order",
-			Next:  "run the sync again; if it fails again, report this message to RudderStack support",
+			Next:  "run the sync again; if it fails again, run it with a new file, so that it starts from the beginning",
 		},
 	}
 }
@@ -235,6 +264,31 @@ func (w *walk) find(ids []uint64) (how match, at, age int) {
 	return absent, -1, 0
 }
 
+// sight is what a walk makes of a page.
+type sight struct {
+	// n is how many rows the page has.
+	n int
+	// total is the totalResults to go by, -1 for none.
+	total int
+	// how, at and age say where the rows received last are.
+	how     match
+	at, age int
+	// wrapped says that the page is the first one again, not the one asked for.
+	wrapped bool
+}
+
+func (w *walk) look(ids []uint64, total int) sight {
+	s := sight{n: len(ids), total: total}
+	s.how, s.at, s.age = w.find(ids)
+	s.wrapped = s.n > 0 && w.Start > 1 && ids[0] == w.First
+	if s.n > 1 && total == s.n && !s.wrapped && (w.Start > 1 || !w.Sure) {
+		// Behind the beginning a page is shorter than the list, so this total
+		// counts the page and says nothing. At the beginning it may be so.
+		s.total = -1
+	}
+	return s
+}
+
 // advance takes a page, given by the fingerprints of its ids, its total (-1
 // for none) and its nextCursor, and says which rows are to be handed on and
 // how the walk continues.
@@ -242,100 +296,102 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 	if w.Cursor != "" || w.Rest || cursor != "" {
 		return w.follow(ids, total, cursor)
 	}
-	n := len(ids)
-	m := move{to: n, next: *w}
-	next := &m.next
-	how, at, age := w.find(ids)
-	wrapped := n > 0 && w.Start > 1 && ids[0] == w.First
-	if n > 0 && total == n && !wrapped && (w.Start > 1 || w.perhapsCapped(n)) {
-		// Behind the beginning a page is shorter than the list, so this total
-		// counts the page and says nothing. At the beginning it may be so.
-		total = -1
-	}
-	next.Total = total
-	next.Full = max(w.Full, min(n, pageRows+1))
-	if w.Start == 1 && total >= n && (total > n || n > pageRows) {
-		next.Sure = true
-		if w.Began == 0 {
-			next.Began = total
-		}
-	}
+	s := w.look(ids, total)
 	switch {
-	case w.Seen == 0:
-		if n == 0 {
-			if total > 0 {
-				return move{}, w.broken("the list states totalResults %d and brings no row", total)
-			}
-			m.done = true
-			return m, nil
-		}
-		next.Seen = n
-	case w.Plain && w.Total >= 0 && total >= 0 && total < w.Total:
+	case w.Seen == 0 && s.n == 0 && total > 0:
+		return move{}, w.broken("the list states totalResults %d and brings no row", total)
+	case w.Seen == 0 && s.n == 0:
+		return move{done: true}, nil
+	case w.Plain && s.total >= 0 && s.total < w.Total:
 		// Rows went, so others may have moved up past the place of the walk.
 		return w.again(1)
-	case how == scattered:
+	case s.how == scattered:
 		return w.again(maxBack / 4)
-	case how == aligned:
-		m.from = at + 1
+	case s.how == aligned || w.Plain || w.Seen == 0:
+		// The place of the page is known.
+	case s.n == 0 && total >= w.Start:
+		return move{}, w.broken("a page is empty after %d rows although totalResults is %d", w.Seen, total)
+	case w.Start > 1:
+		return w.back()
+	case s.n == 0:
+		return move{}, w.changed()
+	}
+
+	m := move{to: s.n, next: *w}
+	next := &m.next
+	switch {
+	case s.how == aligned:
+		m.from = s.at + 1
 		// Either rows moved, or the server answers with an earlier window than
 		// the one asked for. The lower of the two places is safe: it can only
 		// bring a row twice.
-		next.Seen = max(1, min(w.Seen-age, w.Start+at)) + n - m.from
-	case w.Plain && wrapped:
-		m.from = n
+		next.Seen = max(1, min(w.Seen-s.age, w.Start+s.at)) + s.n - m.from
+	case w.Plain && s.wrapped:
+		m.from = s.n
 	case w.Plain:
-		next.Seen = w.Seen + n
-	case n == 0 && total >= w.Start:
-		return move{}, w.broken("a page is empty after %d rows although totalResults is %d", w.Seen, total)
-	case w.Start == 1:
-		// The way back has come to the beginning: all is read anew.
-		if n == 0 {
-			return move{}, w.changed()
-		}
-		next.Seen, next.Near = n, nil
-	default:
-		return w.back()
+		next.Seen = w.Seen + s.n
+	default: // the first page, or the way back has come to the beginning
+		next.Seen, next.Near = s.n, nil
 	}
-	if n > 0 && total >= 0 && next.Seen > total {
-		// More rows have come than there should be.
-		total, next.Total = -1, -1
+	if s.n > 0 && next.Seen > s.total {
+		s.total = -1 // more rows have come than there should be
 	}
-	if total > 0 && (w.Low == 0 || total < w.Low) {
-		next.Low = total
-	}
-	if n > 0 && w.Start == 1 {
+	w.learn(next, s, total)
+	if w.Start == 1 {
 		next.First = ids[0]
 	}
 	if next.Seen > maxSeen || next.Began > 0 && next.Seen > 2*next.Began+maxGrowth {
 		return move{}, w.broken("the list has no end after %d rows", w.Seen)
 	}
-	if m.from == n {
-		return w.barren(m, n, total, at, wrapped)
+	if m.from == s.n {
+		return w.barren(m, s)
 	}
+	return w.take(m, s, ids)
+}
 
-	if n-m.from > directory.MaxRows {
+// learn keeps what a page tells of the list and of the server.
+func (w *walk) learn(next *walk, s sight, total int) {
+	next.Full = max(w.Full, min(s.n, pageRows+1))
+	next.Total = s.total
+	if s.total > 0 && (w.Low == 0 || s.total < w.Low) {
+		next.Low = s.total
+	}
+	if w.Start > 1 || total < s.n {
+		return
+	}
+	next.Total = total
+	if total > s.n && w.Began == 0 {
+		next.Began = total
+	}
+	// A server that sends more rows than it was asked for does not page.
+	next.Sure = w.Sure || total > s.n || s.n > pageRows
+}
+
+// take hands on the new rows of a page and goes on to the next.
+func (w *walk) take(m move, s sight, ids []uint64) (move, error) {
+	next := &m.next
+	if s.n-m.from > directory.MaxRows {
 		m.to = m.from + directory.MaxRows
-		next.Seen -= n - m.to
+		next.Seen -= s.n - m.to
 	}
 	next.remember(ids[m.from:m.to])
-	next.Moved = w.Moved || w.Start > 1 && !wrapped
+	next.Moved = w.Moved || w.Start > 1 && !s.wrapped
 	if err := next.Trail.Step(places(ids[m.from:m.to])); err != nil {
 		return move{}, w.broken("%v after %d rows", err, w.Seen)
 	}
-	if m.to == n && total >= 0 && next.Seen >= total && (total != n || !w.perhapsCapped(n)) {
-		m.done = true
-	}
+	shorter := s.n == 1 || s.n < min(w.Full, w.count())
+	m.done = m.to == s.n && s.total >= 0 && next.Seen >= s.total && shorter
 	next.Start = next.Seen
 	switch {
 	case next.Plain:
 		next.Start = next.Seen + 1
-	case how == aligned && !wrapped:
+	case s.how == aligned && !s.wrapped:
 		next.Start = w.Start + m.to - 1
-		if at == 0 && m.to == n {
-			m.stride = n - 1
+		if s.at == 0 && m.to == s.n {
+			m.stride = s.n - 1
 		}
 	}
-	if at > 0 && n <= directory.MaxRows {
+	if s.at > 0 && s.n <= directory.MaxRows {
 		// Rows that came in before the known ones are handed on as well.
 		m.from = 0
 	}
@@ -344,42 +400,48 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 
 // barren judges a page that brings nothing new: the end of the list, or a
 // server that does not do as it was asked. If it has rows, the last is the one
-// at index at, received last.
-func (w *walk) barren(m move, n, total, at int, wrapped bool) (move, error) {
+// received last.
+func (w *walk) barren(m move, s sight) (move, error) {
 	next := &m.next
-	if wrapped && !w.Sure && !w.Moved && (total < 0 || total == n) && (n == w.count() || n == pageRows || n == pageRows/2) {
-		// Page one again, as long as the request or as a usual limit, and no
-		// total that counts more than the page: there may be rows that cannot
-		// be read.
-		return move{}, w.broken("the server answers every request with its first %d rows", n)
-	}
-	exact := n == 1 && at == 0
+	exact := s.n == 1 && s.at == 0
 	switch {
-	case total >= 0 && next.Seen >= total, exact && total < 0:
+	case s.wrapped && !w.Moved && !w.Sure && (s.total < 0 || s.total == s.n) && (s.n == w.count() || usualLimit(s.n)):
+		// A server that ignores startIndex and counts the page answers like
+		// this, and so does one that does not page and has exactly so many
+		// rows. That is a rare coincidence, while the other would hide all the
+		// rows beyond its limit from every sync.
+		return move{}, &walkError{
+			codes.FailedPrecondition, fmt.Sprintf("every answer is the same %d rows", s.n),
+			rest.Advice{
+				Cause: fmt.Sprintf("the server ignores startIndex, and %d is a usual limit, so that there may be more rows that cannot be read", s.n),
+				Next:  fmt.Sprintf("count them at RudderStack: if there are exactly %d, the sync works again with one more; if not, report this message to RudderStack support", s.n),
+			},
+		}
+	case s.total >= 0 && next.Seen >= s.total, exact && s.total < 0:
 		m.done = true
-	case exact && w.Start > next.Seen && w.Start >= total:
+	case exact && w.Start > next.Seen && w.Start >= s.total:
 		// This is the end, but there are rows before it that have not come.
 		// They may have come in behind the walk, if the list has grown by so
 		// many. If not, the rows have no stable order.
-		if total-next.Seen > total-w.Low {
+		if next.Seen < w.Low {
 			return w.again(maxBack / 4)
 		}
 		m.done = true
-	case !w.Plain && n > 1 && !wrapped && w.Start+at > w.Seen:
+	case !w.Plain && s.n > 1 && !s.wrapped && w.Start+s.at > w.Seen:
 		// Rows came in before this place and moved the known ones on: go where
 		// the last of them is now, to see whether it is the end.
 		if next.Back++; next.spent() {
 			return move{}, w.changed()
 		}
-		next.Start = w.Start + at
+		next.Start = w.Start + s.at
 	case !w.Plain && min(w.Start, next.Seen) < w.Seen:
 		// On the way back no more than the place was to be found.
 		next.Start = next.Seen
 	case !w.Plain:
 		next.Plain = true
 		next.Start = next.Seen + 1
-	case total >= 0:
-		return move{}, w.broken("the list ends after %d rows but states totalResults %d", next.Seen, total)
+	case s.total >= 0:
+		return move{}, w.broken("the list ends after %d rows but states totalResults %d", next.Seen, s.total)
 	default:
 		m.done = true
 	}
@@ -396,13 +458,6 @@ func (w *walk) back() (move, error) {
 	next.Start = max(1, w.Start-max(1, min(w.Full-1, pageRows)))
 	next.Trail = directory.Trail{}
 	return move{next: next}, nil
-}
-
-// perhapsCapped says that a page of n rows may have been cut off by a limit
-// rather than by the end of the list: it is as long as was asked for, or of a
-// round length, as limits are. A longer page has not been cut off.
-func (w *walk) perhapsCapped(n int) bool {
-	return !w.Sure && n <= w.count() && (n == w.count() || n%5 == 0)
 }
 
 // follow is advance for a server with cursors of its own (RFC 9865).
