@@ -14,13 +14,17 @@ import (
 // one even where it is empty.
 func pagesOf(n, size int) int { return max(1, (n+size-1)/size) }
 
-// scimPagesOf is the same for RudderStack, whose pages have 100 rows. A list
-// that is one page of a round length takes one request more: a server that
-// caps its pages and states the rows of the page as totalResults would send
-// the same.
+// scimPagesOf is the same for RudderStack, whose pages bring 100 new rows: the
+// first has so many, the others one more, which the page before had as well. A
+// list whose last page is as long as the longest before it takes one request
+// more, because such a page may have been cut off by a limit.
 func scimPagesOf(n int) int {
 	pages := pagesOf(n, 100)
-	if n > 0 && n <= 100 && n%5 == 0 {
+	last, longest := n-100*(pages-1), 2
+	if pages > 1 {
+		last, longest = last+1, min(98+pages, 101)
+	}
+	if last >= longest {
 		pages++
 	}
 	return pages

@@ -36,6 +36,7 @@ var rudderStackFaults = []Fault{
 	listed("total-too-high", "totalResults is 5 too high", Fails, func(l map[string]any, _ *http.Request) { l["totalResults"] = total(l) + 5 }),
 	listed("total-too-low", "totalResults is half of what there is", Either, func(l map[string]any, _ *http.Request) { l["totalResults"] = total(l) / 2 }),
 	listed("total-zero", "totalResults is 0 above rows", Either, func(l map[string]any, _ *http.Request) { l["totalResults"] = 0 }),
+	asked("cap-100", "at most 100 rows a page, whatever is asked for", Right, func(q *query) { q.count = min(q.count, 100) }),
 	asked("cap-50", "at most 50 rows a page, whatever is asked for", Right, func(q *query) { q.count = min(q.count, 50) }),
 	asked("cap-7", "at most 7 rows a page, whatever is asked for", Right, func(q *query) { q.count = min(q.count, 7) }),
 	asked("start-index-ignored", "always the first page", Fails, func(q *query) { q.start = 1 }),
@@ -69,7 +70,7 @@ var rudderStackFaults = []Fault{
 					return
 				}
 				list := s.window(next, r, 1, q.total)
-				turn := int(hash("order", int(n.Add(1))+s.options.seed<<32) % uint64(len(list))) //nolint:gosec // small
+				turn := int(hash("order", int(n.Add(1))+s.options.seed<<32) % uint64(len(list)))
 				list = append(append([]any{}, list[turn:]...), list[:turn]...)
 				writeList(w, cut(list, q.start, q.count), map[string]any{"startIndex": q.start, "itemsPerPage": q.count, "totalResults": q.total})
 			})
@@ -89,8 +90,8 @@ var rudderStackFaults = []Fault{
 	cursors("cursors-no-total", "pages by cursor (RFC 9865), without totalResults", Right, false, func(start int) int { return start }),
 	cursors("cursors-stuck", "the cursor is always that of the first page", Fails, false, func(int) int { return 1 }),
 	cursors("cursors-cycle", "after the third page the cursor leads back to the second", Fails, false, func(start int) int {
-		if start > 3*maxCount {
-			return 1 + maxCount
+		if start > 300 {
+			return 101
 		}
 		return start
 	}),
@@ -100,13 +101,13 @@ var rudderStackFaults = []Fault{
 		seed: func(s *Server) {
 			now := map[string]string{}
 			for i, p := range s.dir.people {
-				now[p.ID] = strconv.FormatUint(9_007_199_254_740_993+2*uint64(i), 10) //nolint:gosec // positive
+				now[p.ID] = strconv.FormatUint(9_007_199_254_740_993+2*uint64(i), 10)
 				delete(s.dir.person, p.ID)
 				p.ID = now[p.ID]
 				s.dir.person[p.ID] = p
 			}
 			for i, t := range s.dir.teams {
-				now[t.ID] = strconv.FormatUint(18_014_398_509_481_985+2*uint64(i), 10) //nolint:gosec // positive
+				now[t.ID] = strconv.FormatUint(18_014_398_509_481_985+2*uint64(i), 10)
 				delete(s.dir.team, t.ID)
 				t.ID = now[t.ID]
 				s.dir.team[t.ID] = t

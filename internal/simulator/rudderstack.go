@@ -270,8 +270,8 @@ func (c resources) Patch(*http.Request, string, []scim.PatchOperation) (scim.Res
 
 func (c resources) Delete(*http.Request, string) error { return errReadOnly }
 
-// maxCount is the most rows of a page.
-const maxCount = 100
+// maxCount is the most rows of a page. The fault cap-100 makes it 100.
+const maxCount = 200
 
 func newLibrary(v *rudderstack) *scim.Server {
 	server, err := scim.NewServer(&scim.ServerArgs{

@@ -1,6 +1,7 @@
 package rudderstack
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -198,7 +199,7 @@ func (w *walk) changed() error {
 		fmt.Sprintf("the rows received last cannot be found again after %d rows", w.Seen),
 		rest.Advice{
 			Cause: "the directory changed too much while it was read, or the server has no stable order",
-			Next:  "run the sync again; if it fails again, run it with a new file, so that it starts from the beginning",
+			Next:  "run the sync again; if it fails again, report this message to RudderStack support",
 		},
 	}
 }
@@ -525,9 +526,7 @@ func (w *walk) remember(ids []uint64) {
 func places(ids []uint64) string {
 	text := make([]byte, 0, 8*len(ids))
 	for _, id := range ids {
-		for shift := 0; shift < 64; shift += 8 {
-			text = append(text, byte(id>>shift))
-		}
+		text = binary.LittleEndian.AppendUint64(text, id)
 	}
 	return string(text)
 }

@@ -22,7 +22,7 @@ func requestsFor(n int) int {
 	pages := max(1, (n+99)/100)
 	last, longest := n-100*(pages-1), 2
 	if pages > 1 {
-		last, longest = last+1, min(100+pages-2, 101)
+		last, longest = last+1, min(98+pages, 101)
 	}
 	if last >= longest {
 		pages++
