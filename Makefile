@@ -93,6 +93,12 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 .PHONY: docs
 docs: ## Check the prose: spelling, links, commands, flags
 	$(call TOOL,lint,misspell) -error $$(git ls-files '*.md' '*.mdx')
+	go test -run 'Docs|Documented|Published|Architecture|Readme|Manifests|Units' ./internal/e2e
+
+.PHONY: bench
+bench: ## Measure both connectors against the floor and the naive way (BENCH=-quick to try)
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+	go run ./internal/bench $(BENCH)
 
 .PHONY: generate
 generate: build ## Write all generated files anew

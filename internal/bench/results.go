@@ -101,7 +101,7 @@ func (r *Results) save(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o644) //nolint:gosec // figures are for everybody
+	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
 func thisMachine(ctx context.Context) Machine {

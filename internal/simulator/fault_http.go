@@ -60,7 +60,7 @@ var httpFaults = []Fault{
 	},
 	{
 		Name: "reset-body", Vendor: "both", Outcome: Right, What: "the connection is reset in the middle of the body", When: When{Every: 4},
-		wrap: captured(func(_ *Server, w http.ResponseWriter, r *http.Request, body []byte) {
+		wrap: captured(func(_ *Server, w http.ResponseWriter, _ *http.Request, body []byte) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)+100))
 			_, _ = w.Write(body[:len(body)/2])
 			_ = http.NewResponseController(w).Flush()

@@ -353,7 +353,8 @@ func TestTruthFollowsChanges(t *testing.T) {
 	if _, known := after.Users["new@example.com"]; !known || !after.Passing[ids[3]] || !after.Passing[groups[4]] {
 		t.Error("the truth has not followed")
 	}
-	if got, err = newWalker(s).guru(); err != nil {
+	got, err := newWalker(s).guru()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range after.Difference(got) {

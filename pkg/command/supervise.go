@@ -45,7 +45,7 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("cannot find this program: %w", err)
 	}
-	worker := exec.Command(self, os.Args[1:]...) //nolint:gosec // this program itself
+	worker := exec.Command(self, os.Args[1:]...) //nolint:gosec,noctx // this program itself, ended by its pipe
 	worker.Env = append(os.Environ(), workerEnv+"="+dir)
 	worker.Stdout, worker.Stderr = os.Stdout, os.Stderr
 	// The worker ends when this pipe does: when it is told to, and when this

@@ -27,7 +27,7 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // a process that ends needs no stop
 	}
 }
 
