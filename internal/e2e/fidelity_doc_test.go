@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-var updateFidelity = flag.Bool("update", false, "write docs/fidelity.md anew from the tests")
+var update = flag.Bool("update", false, "write the generated parts of the docs anew")
 
 // shown is a row of docs/fidelity.md whose test is a function of its own.
 type shown struct {
@@ -39,17 +39,29 @@ without read-ahead, group by group, as for a function that is frozen between cal
 
 "Right" means that the c1z equals the vendor's truth. A failure shows its gRPC code, which is also the exit code of the
 command: InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13, Unauthenticated 16.
-Aborted keeps the checkpoint: the next run goes on from there.
+Aborted means that another run, later, may well succeed.
 
 This file is written by ` + "`go test ./internal/e2e -run TestFidelityDocument -update`" + `, and a test fails when it is not
 what the tests say.
+`
+
+const fidelityLimits = `
+## What no client can see
+
+- A row that the vendor leaves out of every answer, in a list that is whole otherwise.
+- A totalResults that is always too low, where the page that reaches it has a length that no limit would have (7, say)
+  and nothing follows from the answers. In other pairs of wrong paging a list never ends early without an error:
+  ` + "`TestTwoDeviationsAtOnce`" + ` tries them all.
+- An order of rows that changes from request to request is noticed when the rows received last are not where they were.
+  That is nearly always, but not certain.
+- A row that goes and comes back while the list is read.
 `
 
 // TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.
 func TestFidelityDocument(t *testing.T) {
 	t.Parallel()
 	want := fidelityDocument()
-	if *updateFidelity {
+	if *update {
 		if err := os.WriteFile(fidelityFile, []byte(want), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -102,6 +114,7 @@ func fidelityDocument() string {
 			}
 		}
 	}
+	b.WriteString(fidelityLimits)
 	return b.String()
 }
 
@@ -146,5 +159,6 @@ var shownElsewhere = []shown{
 	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "TestOneBodyOfMembers"},
 	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "TestChangesBetweenSlicesLoseNobody"},
 	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "TestALargeDirectory"},
+	{ofRudderStack, "pages wrong in two ways at a time", "right, or fails", "TestTwoDeviationsAtOnce"},
 	{ofRudderStack, "has 0 users", "right, with a warning", "TestSync"},
 }

@@ -48,7 +48,7 @@ func guruBehaviours() []behaviour {
 			code: codes.Unauthenticated, words: []string{"/groups/usergroups", "401"},
 		},
 		{
-			name: "usergroups-500", on: groups, from: 2, outage: true, does: "answers 500 to /groups/usergroups for longer than the outage limit",
+			name: "usergroups-500", waits: true, on: groups, from: 2, outage: true, does: "answers 500 to /groups/usergroups for longer than the outage limit",
 			code: codes.Aborted, words: []string{"/groups/usergroups", "500", "no good answer since"},
 		},
 		{

@@ -59,6 +59,9 @@ type behaviour struct {
 	// outage has the vendor's clock run fast, so that a failure that would be
 	// retried for long ends at the second try.
 	outage bool
+	// waits says that the syncer waits before it tries again, so that the test
+	// takes long and does little.
+	waits bool
 	// tolerant lets grants dangle, as the SDK does in production.
 	tolerant bool
 
@@ -141,7 +144,7 @@ func (b behaviour) simulated(t testing.TB, vendor string) *vendorServer {
 	if b.size != nil {
 		size = *b.size
 	}
-	opts := slices.Clone(b.more)
+	opts := append(slices.Clone(b.more), simulator.WithFast())
 	fault := b.fault
 	if fault == "" {
 		fault = b.name
@@ -210,17 +213,32 @@ type ofGroups struct{ directory.Source }
 // time, group by group.
 func TestFidelity(t *testing.T) {
 	t.Parallel()
+	var waiting sync.WaitGroup
+	turns := make(chan struct{}, 8)
 	for _, b := range behaviours {
 		for _, vendor := range b.vendors() {
-			t.Run(vendor+"/"+b.name, func(t *testing.T) {
-				t.Parallel()
+			test := func(t *testing.T) {
 				b.run(t, vendor, rest.Options{ReadAhead: true}, syncOptions{}, false)
 				if b.code == codes.OK {
 					b.run(t, vendor, rest.Options{}, syncOptions{workers: 1}, true)
 				}
+			}
+			if b.waits {
+				// More of them at a time than there are processors.
+				waiting.Go(func() {
+					turns <- struct{}{}
+					defer func() { <-turns }()
+					t.Run(vendor+"/"+b.name, test)
+				})
+				continue
+			}
+			t.Run(vendor+"/"+b.name, func(t *testing.T) {
+				t.Parallel()
+				test(t)
 			})
 		}
 	}
+	waiting.Wait()
 }
 
 func (b behaviour) run(t *testing.T, vendor string, opts rest.Options, how syncOptions, byGroup bool) {
