@@ -98,15 +98,14 @@ type Advice struct {
 
 // Client reads one vendor's API. It is safe for concurrent use.
 type Client struct {
-	vendor    Vendor
-	opts      Options
-	lanes     *lanes
-	bodies    *bodies
-	redact    *redactor
-	gate      *gate
-	ahead     *readAhead
-	reached   atomic.Bool
-	userAgent string
+	vendor  Vendor
+	opts    Options
+	lanes   *lanes
+	bodies  *bodies
+	redact  *redactor
+	gate    *gate
+	ahead   *readAhead
+	reached atomic.Bool
 }
 
 // New makes a client. It does no input or output.
@@ -311,12 +310,12 @@ func (c *Client) settle(ctx context.Context, err error) error {
 	end.RetryAt = time.Time{}
 	end.Advice = Advice{
 		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), c.opts.Outage),
-		Next:  "run the sync again when the vendor is back: it goes on from its checkpoint",
+		Next:  "run the sync again when the vendor is back",
 	}
 	if e.RetryAt.Sub(now) > maxPause {
 		end.Advice = Advice{
 			Cause: fmt.Sprintf("the vendor asked for a pause until %s, longer than a sync waits (%s)", e.RetryAt.UTC().Format(time.RFC3339), maxPause),
-			Next:  "run the sync again after that: it goes on from its checkpoint",
+			Next:  "run the sync again after that",
 		}
 	}
 	return &end

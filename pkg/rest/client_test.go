@@ -635,7 +635,7 @@ func TestOutageEnds(t *testing.T) {
 					if s.retryAfter == "3700" {
 						why = "asked for a pause until 2026-01-02T04:05:45Z, longer than a sync waits (1h0m0s)"
 					}
-					check(t, err, codes.Aborted, why, "goes on from its checkpoint")
+					check(t, err, codes.Aborted, why, "run the sync again")
 				}
 			}
 		})

@@ -42,7 +42,7 @@ var Config = field.NewConfiguration(
 		),
 		field.IntField(OutageMinutes,
 			field.WithDisplayName("Outage limit in minutes"),
-			field.WithDescription("How many minutes Guru may be out of reach before a sync gives up. The next run goes on where it stopped."),
+			field.WithDescription("How many minutes Guru may be out of reach before a sync gives up."),
 			field.WithDefaultValue(15),
 			field.WithHidden(true),
 			field.WithExportTarget(field.ExportTargetCLIOnly),

@@ -9,7 +9,7 @@ import "github.com/conductorone/baton-sdk/pkg/field"
 // Flags of the fields.
 const (
 	BaseURL       = "rudderstack-scim-base-url"
-	Token         = "rudderstack-scim-token"
+	Token         = "rudderstack-scim-token" //nolint:gosec // a name, not a token
 	OutageMinutes = "outage-minutes"
 )
 
@@ -31,7 +31,7 @@ var Config = field.NewConfiguration(
 		),
 		field.IntField(OutageMinutes,
 			field.WithDisplayName("Outage limit in minutes"),
-			field.WithDescription("How many minutes RudderStack may be out of reach before a sync gives up. The next run goes on where it stopped."),
+			field.WithDescription("How many minutes RudderStack may be out of reach before a sync gives up."),
 			field.WithDefaultValue(15),
 			field.WithHidden(true),
 			field.WithExportTarget(field.ExportTargetCLIOnly),

@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// marked returns the code block that follows a marker such as <!-- demo -->.
+func marked(t *testing.T, text, marker string) string {
+	t.Helper()
+	_, after, found := strings.Cut(text, "<!-- "+marker+" -->\n")
+	if !found {
+		t.Fatalf("the README has no marker %q", marker)
+	}
+	return codeBlocks(after)[0].text
+}
+
+// TestReadmeOneShot runs the commands of the README in an empty directory as
+// they stand there, but for the credentials and the URL, against simulators.
+func TestReadmeOneShot(t *testing.T) {
+	t.Parallel()
+	for _, vendor := range []string{ofRudderStack, ofGuru} {
+		t.Run(vendor, func(t *testing.T) {
+			t.Parallel()
+			s := startVendor(t, vendor, simulator.Size{Users: 12, Groups: 3, MembersPerGroup: 4})
+			script := marked(t, readme(t), "run: "+s.connector)
+			for _, setting := range s.env {
+				name, value, _ := strings.Cut(setting, "=")
+				line := regexp.MustCompile(`(?m)^export ` + name + `=.*$`)
+				if !line.MatchString(script) && name != "BATON_BASE_URL" {
+					t.Errorf("the README does not set %s", name)
+				}
+				script = line.ReplaceAllLiteralString(script, "export "+name+"='"+value+"'")
+				if name == "BATON_BASE_URL" {
+					script = "export " + name + "='" + value + "'\n" + script
+				}
+			}
+			if strings.Contains(script, "<") {
+				t.Fatalf("a placeholder is left: %s", script)
+			}
+			dir := t.TempDir()
+			cmd := exec.Command("sh", "-eu", "-c", script)
+			cmd.Dir = dir
+			cmd.Env = []string{"PATH=" + filepath.Dir(binary(t, s.connector)) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + t.TempDir()}
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			compareTruth(t, filepath.Join(dir, vendor+".c1z"), s.Truth())
+			if !strings.Contains(string(out), "sync finished") {
+				t.Errorf("does not say that it has finished:\n%s", out)
+			}
+		})
+	}
+}
+
+// TestReadmeShowsTheDemo runs the demo and holds what the README shows of it
+// against what it prints now; with -update it writes it there. Times, ports
+// and the version differ from run to run.
+func TestReadmeShowsTheDemo(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("make", "--no-print-directory", "-s", "-C", "../..", "demo")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("make demo: %v\n%s", err, out.String())
+	}
+	want := extract(t, out.String())
+	text := readme(t)
+	shown := marked(t, text, "demo")
+	if *update {
+		text = strings.Replace(text, shown, want, 1)
+		if err := os.WriteFile("../../README.md", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	steady := func(text string) string {
+		text = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(text, "127.0.0.1:0")
+		return regexp.MustCompile(`finished in [0-9.]+m?s`).ReplaceAllString(text, "finished in 0s")
+	}
+	if steady(shown) != steady(want) {
+		t.Errorf("the README shows\n%s\nand the demo prints\n%s\n(go test ./internal/e2e -run TestReadmeShowsTheDemo -update)", shown, want)
+	}
+}
+
+// extract is what the README shows of the demo: all of RudderStack but for
+// the ends of long tables, and the summary of Guru.
+func extract(t *testing.T, printed string) string {
+	t.Helper()
+	const rows = 5
+	_, printed, found := strings.Cut(printed, "== RudderStack")
+	if !found {
+		t.Fatalf("the demo prints something else: %s", printed)
+	}
+	var out []string
+	row, guru := 0, false
+	for _, line := range strings.Split("== RudderStack"+printed, "\n") {
+		guru = guru || strings.HasPrefix(line, "== Guru")
+		if strings.Contains(line, "|") && !strings.Contains(line, "$") {
+			if row++; row == rows+1 {
+				out = append(out, "    …")
+			}
+			if row > rows {
+				continue
+			}
+		} else {
+			row = 0
+		}
+		out = append(out, strings.TrimRight(line, " "))
+		if guru && strings.Contains(line, "Look at it") {
+			return strings.Join(append(out, "    …"), "\n") + "\n"
+		}
+	}
+	t.Fatal("the demo does not get to Guru's summary")
+	return ""
+}
+
+// TestReadmeListsEveryField holds the table of settings against the schema
+// that each binary prints.
+func TestReadmeListsEveryField(t *testing.T) {
+	t.Parallel()
+	_, table, found := strings.Cut(readme(t), "<!-- fields -->\n")
+	if !found {
+		t.Fatal("the README has no table of fields")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, connector := range []string{"baton-rudderstack", "baton-guru"} {
+		out, err := exec.Command(binary(t, connector), "config").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema struct {
+			Fields []struct {
+				Name        string `json:"name"`
+				IsRequired  bool   `json:"isRequired"`
+				StringField struct {
+					DefaultValue string `json:"defaultValue"`
+				} `json:"stringField"`
+			} `json:"fields"`
+		}
+		if err := json.Unmarshal(out, &schema); err != nil {
+			t.Fatal(err)
+		}
+		own := 0
+		for _, field := range schema.Fields {
+			env := "BATON_" + strings.ToUpper(strings.ReplaceAll(field.Name, "-", "_"))
+			row := regexp.MustCompile(fmt.Sprintf("(?m)^.*`--%s`.*`%s`.*$", field.Name, env)).FindString(table)
+			if row == "" {
+				if field.IsRequired {
+					t.Errorf("%s: the README does not list --%s (%s)", connector, field.Name, env)
+				}
+				continue
+			}
+			own++
+			if field.IsRequired != strings.Contains(row, "| yes |") {
+				t.Errorf("%s: the README is wrong about whether --%s is required", connector, field.Name)
+			}
+			if v := field.StringField.DefaultValue; v != "" && !strings.Contains(row, "`"+v+"`") {
+				t.Errorf("%s: the README does not name the default of --%s: %s", connector, field.Name, v)
+			}
+		}
+		if own < 2 {
+			t.Errorf("%s: only %d fields found", connector, own)
+		}
+	}
+}
