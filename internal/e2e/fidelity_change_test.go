@@ -173,7 +173,7 @@ func change(s *simulator.Server, seeded *rand.Rand) {
 	case 0:
 		s.DeleteUser(person)
 	case 1:
-		s.AddUser("late" + string(rune('a'+seeded.IntN(26))) + string(rune('a'+seeded.IntN(26))) + "@example.com")
+		s.AddUser("late" + string(rune('a'+seeded.IntN(26))) + string(rune('a'+seeded.IntN(26))) + "@example.com") //nolint:gosec // letters
 	case 2:
 		s.AddMember(team, person)
 	case 3:

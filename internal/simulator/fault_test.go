@@ -164,7 +164,7 @@ func TestFaultsOfTimeShow(t *testing.T) {
 	t.Parallel()
 	ask := func(ctx context.Context, fault string) *writes {
 		s := NewGuru(faultSize, WithFault(fault, When{}))
-		r := httptest.NewRequest(http.MethodGet, "http://guru.example.com/gateway/api/v1/members", nil).WithContext(ctx)
+		r := httptest.NewRequest(http.MethodGet, "http://guru.example.com/gateway/api/v1/members", nil).WithContext(ctx) //nolint:noctx // it gets one here
 		r.SetBasicAuth(s.Email(), s.Token())
 		w := &writes{ResponseRecorder: httptest.NewRecorder()}
 		s.ServeHTTP(w, r)

@@ -36,7 +36,7 @@ func (c walker) get(target string, into any) (http.Header, error) {
 	if !strings.Contains(target, "://") {
 		target = c.base + target
 	}
-	req, err := http.NewRequest(http.MethodGet, target, nil)
+	req, err := http.NewRequest(http.MethodGet, target, nil) //nolint:noctx // bounded by the test
 	if err != nil {
 		return nil, err
 	}

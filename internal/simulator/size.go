@@ -65,7 +65,7 @@ func (s *Server) fill(z Size) {
 		size = min(size, z.Users)
 		t.Members = make([]Member, 0, size)
 		if size > 0 {
-			start, stride := int(hash("start", i)%uint64(z.Users)), stride(i, z.Users)
+			start, stride := int(hash("start", i)%uint64(z.Users)), stride(i, z.Users) //nolint:gosec // both are small
 			for k := range size {
 				t.Members = append(t.Members, Member{ID: s.dir.people[(start+k*stride)%z.Users].ID})
 			}
@@ -78,7 +78,7 @@ func teamName(i int) string { return fmt.Sprintf("%s %d", teams[i%len(teams)], i
 
 // stride is a step that visits each of n places once.
 func stride(i, n int) int {
-	for step := 1 + int(hash("stride", i)%uint64(n)); ; step++ {
+	for step := 1 + int(hash("stride", i)%uint64(n)); ; step++ { //nolint:gosec // both are small
 		a, b := step, n
 		for b != 0 {
 			a, b = b, a%b
