@@ -100,6 +100,16 @@ bench: ## Measure both connectors against the floor and the naive way (BENCH=-qu
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	go run ./internal/bench $(BENCH)
 
+# 20,000 users and 200,000 memberships, unless the caller says otherwise.
+.PHONY: soak
+soak: export SOAK_USERS ?= 20000
+soak: export SOAK_GROUPS ?= 1000
+soak: export SOAK_MEMBERS ?= 200
+soak: export SOAK_SYNCS ?= 20
+soak: export SOAK_MINUTES ?= 60
+soak: ## Sync again and again from vendors on a bad day (SOAK_SYNCS times, 20)
+	go test -count=1 -timeout 6h -v -run '^TestSoak' ./internal/e2e
+
 .PHONY: generate
 generate: build ## Write all generated files anew
 	go generate ./...
