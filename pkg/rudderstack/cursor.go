@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 
 	"google.golang.org/grpc/codes"
@@ -24,6 +25,15 @@ const (
 	ofMemberships = "memberships"
 	ofMembers     = "members"
 )
+
+// badToken is an error about a page token. An error of package status would
+// put the words of a protocol before it.
+type badToken string
+
+func (e badToken) Error() string { return string(e) }
+
+// GRPCStatus gives the code.
+func (e badToken) GRPCStatus() *status.Status { return status.New(codes.InvalidArgument, string(e)) }
 
 // cursor is where a list goes on. It holds ids of groups as the vendor states
 // them, fingerprints of all else, and no credential.
@@ -63,8 +73,8 @@ func parseCursor(written, list string) (cursor, error) {
 		return c, nil
 	}
 	malformed := func(why string) (cursor, error) {
-		return cursor{}, status.Errorf(codes.InvalidArgument,
-			"cannot go on with RudderStack's %s: the page token is %s: it comes from another list, another connector or a damaged file; start a new sync with a new file", list, why)
+		return cursor{}, badToken(fmt.Sprintf(
+			"cannot go on with RudderStack's %s: the page token is %s: it comes from another list, another connector or a damaged file; start a new sync with a new file", list, why))
 	}
 	if len(written) > maxCursor {
 		return malformed("too long")

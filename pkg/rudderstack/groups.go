@@ -113,8 +113,8 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 	var row, none T
 	if err := json.Unmarshal(a.Body, &row); err != nil {
 		row = none
-		if !reshape(a.Body, err, c.shape, &row) {
-			return none, a.JSON(new(T))
+		if err := reshape(a.Body, err, c.shape, &row); err != nil {
+			return none, unfit(a, err, new(T))
 		}
 	}
 	got := c.id(&row)
@@ -126,7 +126,7 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 	}
 	if c.check != nil {
 		if err := c.check(&row); err != nil {
-			return none, a.Errorf(codes.Internal, vendorFault, "group %q: %v", id, err)
+			return none, a.Errorf(codes.Internal, vendorFault, "%v", err)
 		}
 	}
 	return row, nil

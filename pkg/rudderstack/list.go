@@ -79,8 +79,8 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 			"nextcursor":   {kind: text},
 			"error":        {kind: anything},
 		}}
-		if !reshape(a.Body, err, top, &list) {
-			return page[T]{}, a.JSON(new(listResponse[T]))
+		if err := reshape(a.Body, err, top, &list); err != nil {
+			return page[T]{}, unfit(a, err, new(listResponse[T]))
 		}
 	}
 	listed, failed := false, false
@@ -100,7 +100,7 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 	p := page[T]{rows: list.Resources, total: -1, cursor: list.NextCursor, bytes: len(a.Body)}
 	if list.TotalResults != nil && *list.TotalResults >= 0 {
 		if *list.TotalResults > math.MaxInt32 {
-			return page[T]{}, a.Fault("totalResults is beyond any directory", "the server miscounts")
+			return page[T]{}, a.Errorf(codes.FailedPrecondition, vendorFault, "totalResults is %d, beyond any directory", *list.TotalResults)
 		}
 		p.total = int(*list.TotalResults)
 	}

@@ -38,7 +38,7 @@ var groupMembers = &collection[membersRow]{
 	path: groupsPath,
 	shape: &shape{kind: object, under: map[string]*shape{
 		"id": aText,
-		"members": {kind: many, under: map[string]*shape{"": {kind: object, main: "value", under: map[string]*shape{
+		"members": {kind: rows, under: map[string]*shape{"": {kind: object, main: "value", under: map[string]*shape{
 			"value": aText, "type": aText, "$ref": aText,
 		}}}},
 	}},
@@ -186,7 +186,7 @@ func (s *Source) Members(ctx context.Context, groupID, written string) (director
 		return page, err
 	}
 	if written != "" && c.Group != groupID {
-		return page, status.Error(codes.InvalidArgument, "cannot go on with the members of a group: the page token is that of another group; start a new sync with a new file")
+		return page, badToken("cannot go on with the members of a group: the page token is that of another group; start a new sync with a new file")
 	}
 	c.Group = groupID
 	rows, err := s.oneGroup(ctx, c, written)

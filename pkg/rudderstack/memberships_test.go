@@ -132,6 +132,32 @@ func TestAMemberThatCannotBeUnderstoodIsAnError(t *testing.T) {
 	}
 }
 
+// A number or a text where the members belong may count or describe them. Taken
+// for a member, it would take all the others away.
+func TestMembersThatAreNoListAreAnError(t *testing.T) {
+	for _, members := range []string{"7", `"seven"`, "true", `{"value":"u1"}`} {
+		t.Run(members, func(t *testing.T) {
+			t.Parallel()
+			server := &scim{groups: ids("g", 1), other: func(w http.ResponseWriter, r *http.Request) bool {
+				group := `{"id":"g00001","members":` + members + `}`
+				if strings.HasSuffix(r.URL.Path, "/Groups") {
+					group = listOpen + group + "]}"
+				}
+				fmt.Fprint(w, group)
+				return true
+			}}
+			source := server.start(t)
+			_, err := walkMemberships(t, source)
+			_, err2 := walkMembers(t, source, "g00001")
+			for _, err := range []error{err, err2} {
+				if codeOf(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "members is a JSON") {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+}
+
 func TestGroupsListedWithoutMembersAreAskedForByID(t *testing.T) {
 	server := &scim{groups: ids("g", 130), members: map[string][]string{"g00001": values("u", 3), "byid:g00130": values("u", 1200)}}
 	got, err := walkMemberships(t, server.start(t))

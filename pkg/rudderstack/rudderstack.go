@@ -130,6 +130,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 // Check reads one user and one group, which proves that the token may read
 // what a sync reads.
 func (s *Source) Check(ctx context.Context) error {
+	s.client.Forget() // a sync begins
 	if err := probe(ctx, s, users); err != nil {
 		return err
 	}

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"math/big"
 	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // kind is what the decoder wants to find at an attribute.
@@ -17,7 +21,7 @@ const (
 	flag                 // a boolean; "True" and the like will do
 	mark                 // a flag that is dropped where it cannot be read
 	object               // a JSON object; a bare text becomes its main attribute
-	many                 // an array; a single value becomes an array of one
+	many                 // an array; a single object or text becomes an array of one
 	rows                 // an array and nothing else
 	anything             // is not looked at
 )
@@ -34,23 +38,36 @@ type shape struct {
 }
 
 // reshape decodes a body into a value once more after err, if that was about
-// JSON of another type than the decoder wanted, and says whether it could.
-// Almost no server needs it, so it may take its time.
-func reshape(body []byte, err error, want *shape, into any) bool {
+// JSON of another type than the decoder wanted. Almost no server needs it, so
+// it may take its time. It returns what is still wrong.
+func reshape(body []byte, err error, want *shape, into any) error {
 	if !errors.As(err, new(*json.UnmarshalTypeError)) {
-		return false
+		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber() // ids beyond 2^53 keep all their digits
 	var value any
 	if decoder.Decode(&value) != nil {
-		return false
+		return err
 	}
 	if _, ok := value.(map[string]any); !ok {
-		return false
+		return err
 	}
-	fitted, err := json.Marshal(want.fit(value))
-	return err == nil && json.Unmarshal(fitted, into) == nil
+	fitted, fault := json.Marshal(want.fit(value))
+	if fault != nil {
+		return err
+	}
+	return json.Unmarshal(fitted, into)
+}
+
+// unfit explains what reshape could not make up for: an attribute of a SCIM
+// answer, or an answer that is none.
+func unfit(a *rest.Answer, err error, into any) error {
+	var fault *json.UnmarshalTypeError
+	if errors.As(err, &fault) && fault.Field != "" {
+		return a.Errorf(codes.FailedPrecondition, vendorFault, "the attribute %s is a JSON %s, which means nothing there", fault.Field, fault.Value)
+	}
+	return a.JSON(into)
 }
 
 // fit turns value into what is wanted. What it cannot make sense of stays as
@@ -104,7 +121,7 @@ func (s *shape) fit(value any) any {
 				v[i] = element.fit(v[i])
 			}
 			return v
-		case map[string]any, string, json.Number:
+		case map[string]any, string:
 			if s.kind == many {
 				return []any{element.fit(v)}
 			}

@@ -516,6 +516,55 @@ func TestCursorsOfTheVendor(t *testing.T) {
 	}
 }
 
+// A server that pages by cursors alone refuses a startIndex beyond the first
+// page. What it lists in one page is complete without a nextCursor.
+func TestAServerOfCursorsAloneMayRefuseIndexes(t *testing.T) {
+	for _, test := range []struct {
+		rest string
+		n    []int
+	}{
+		{`"totalResults":TOTAL`, []int{0, 1, 2, 49, 50, 51, 99, 100, 101, 250}},
+		{``, []int{0, 1, 2, 49, 51, 99, 101, 250}},
+	} {
+		for _, n := range test.n {
+			t.Run(fmt.Sprintf("%d users, %q", n, test.rest), func(t *testing.T) {
+				t.Parallel()
+				server := &scim{users: ids("u", n), list: paged(100, test.rest)}
+				server.other = func(w http.ResponseWriter, r *http.Request) bool {
+					if start := r.URL.Query().Get("startIndex"); start == "" || start == "1" {
+						return false
+					}
+					w.WriteHeader(http.StatusBadRequest)
+					return true
+				}
+				got, err := walkUsers(t, server.start(t))
+				if err != nil || !slices.Equal(got, server.users) {
+					t.Errorf("%d of %d users: %v", len(got), n, err)
+				}
+			})
+		}
+	}
+}
+
+// A server that answers everything with the same 100 rows may have exactly so
+// many, but most likely it hides the others.
+func TestTheSameUsualNumberOfRowsForEverIsRefusedInWordsThatHelp(t *testing.T) {
+	for _, n := range []int{50, 100} {
+		server := &scim{users: ids("u", n), list: func(a ask) answer {
+			return answer{a.all, fmt.Sprintf(`"totalResults":%d`, len(a.all))}
+		}}
+		_, err := walkUsers(t, server.start(t))
+		if codeOf(err) != codes.FailedPrecondition || !strings.Contains(fmt.Sprint(err), fmt.Sprintf("every answer is the same %d rows", n)) ||
+			!strings.Contains(fmt.Sprint(err), "the sync works again with one more") {
+			t.Errorf("%v", err)
+		}
+		server.users = append(server.users, "one more")
+		if got, err := walkUsers(t, server.start(t)); err != nil || len(got) != n+1 {
+			t.Errorf("%d users: %v", len(got), err)
+		}
+	}
+}
+
 // A vendor's cursor that expired while a checkpoint lay must not stop every
 // later run from it.
 func TestAnExpiredCursorOfTheVendorBeginsAnew(t *testing.T) {
