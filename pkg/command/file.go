@@ -41,8 +41,16 @@ func checkFile(ctx context.Context, path, scratchDir string) error {
 func stagingPattern(path string) string { return filepath.Base(path) + ".*.new" }
 
 // publish makes the c1z at from the one at path, at once and whole: whoever
-// reads path sees the old one or the new one.
+// reads path sees the old one or the new one. A c1z names people, so only its
+// owner may read a new one; one that is replaced keeps its permissions.
 func publish(from, path string) (err error) {
+	mode := os.FileMode(0o600)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if err := os.Chmod(from, mode); err != nil {
+		return err
+	}
 	if os.Rename(from, path) == nil {
 		return nil
 	}
@@ -65,8 +73,7 @@ func publish(from, path string) (err error) {
 	if _, err := io.Copy(staging, source); err != nil {
 		return err
 	}
-	// The SDK's own permissions for a c1z.
-	if err := staging.Chmod(0o644); err != nil {
+	if err := staging.Chmod(mode); err != nil {
 		return err
 	}
 	if err := staging.Sync(); err != nil {

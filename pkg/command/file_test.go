@@ -88,3 +88,26 @@ func TestAFileIsPublishedWholeAcrossFileSystems(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 }
+
+// A c1z names people and says what they may do.
+func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
+	t.Parallel()
+	mode := func(path string) os.FileMode {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	run := invoke(t, newVendor(t)).exits(0)
+	if got := mode(run.file); got != 0o600 {
+		t.Errorf("a new file has the permissions %o", got)
+	}
+	if err := os.Chmod(run.file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	run.again().exits(0)
+	if got := mode(run.file); got != 0o640 {
+		t.Errorf("a file that is replaced has the permissions %o", got)
+	}
+}
