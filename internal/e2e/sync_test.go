@@ -114,7 +114,8 @@ func syncFile(t *testing.T, server *vendorServer, file string) map[string]int {
 }
 
 // checkRequests shows that a sync takes the requests that the size of the
-// directory asks for and no more, and the calls of the syncer likewise.
+// directory asks for and no more, and no more calls of the syncer than that:
+// the connector makes one page of several of the vendor's.
 func checkRequests(t *testing.T, vendor string, server *vendorServer, calls map[string]int) {
 	t.Helper()
 	users, groups := len(server.UserIDs()), server.GroupIDs()
@@ -158,8 +159,8 @@ func checkRequests(t *testing.T, vendor string, server *vendorServer, calls map[
 		t.Errorf("%s was asked %d times without need", path, n)
 	}
 	for method, n := range wantCalls {
-		if calls[method] != n {
-			t.Errorf("the syncer called %s %d times, not %d: %v", method, calls[method], n, calls)
+		if calls[method] == 0 || calls[method] > n {
+			t.Errorf("the syncer called %s %d times, not up to %d: %v", method, calls[method], n, calls)
 		}
 	}
 }

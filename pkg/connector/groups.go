@@ -42,7 +42,7 @@ type groupSyncer struct{ *Connector }
 func (s *groupSyncer) ResourceType(context.Context) *v2.ResourceType { return groupType }
 
 func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpAttrs) ([]*v2.Resource, *rs.SyncOpResults, error) {
-	page, err := s.source.Groups(ctx, opts.PageToken.Token)
+	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, s.source.Groups)
 	if err != nil {
 		return nil, nil, s.failed("list groups", err)
 	}
@@ -59,7 +59,7 @@ func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOp
 }
 
 // Get reads one group for a targeted sync.
-func (s *groupSyncer) Get(ctx context.Context, id *v2.ResourceId, _ *v2.ResourceId) (*v2.Resource, annotations.Annotations, error) {
+func (s *groupSyncer) Get(ctx context.Context, id, _ *v2.ResourceId) (*v2.Resource, annotations.Annotations, error) {
 	group, err := s.source.Group(ctx, id.GetResource())
 	if err != nil {
 		return nil, nil, s.failed("read group", err)
@@ -88,7 +88,9 @@ func (s *groupSyncer) Entitlements(_ context.Context, resource *v2.Resource, _ r
 
 func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs.SyncOpAttrs) ([]*v2.Grant, *rs.SyncOpResults, error) {
 	id := resource.GetId().GetResource()
-	page, err := s.source.Members(ctx, id, opts.PageToken.Token)
+	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, func(ctx context.Context, cursor string) (directory.Page[directory.Member], error) {
+		return s.source.Members(ctx, id, cursor)
+	})
 	if err != nil {
 		return nil, nil, s.failed("list the members of a group", err)
 	}

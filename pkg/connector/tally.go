@@ -61,6 +61,13 @@ func (t *Tally) Take(syncID string) Counts {
 	return sync.counts
 }
 
+func (t *Tally) now() time.Time {
+	if t.Now != nil {
+		return t.Now()
+	}
+	return time.Now()
+}
+
 func (t *Tally) users(ctx context.Context, syncID string, page directory.Page[directory.User], first bool) {
 	t.add(ctx, syncID, "users", page.Total, func(counts *Counts) int {
 		if first { // the sync begins, or begins again
@@ -99,17 +106,13 @@ func (t *Tally) memberships(ctx context.Context, syncID string, n int) {
 // add counts what was read and logs progress, at most once in progressEvery.
 // A sync's first call only starts its clock, so that a short one says nothing.
 func (t *Tally) add(ctx context.Context, syncID, what string, total int, count func(*Counts) int) {
-	now := time.Now
-	if t.Now != nil {
-		now = t.Now
-	}
 	t.mu.Lock()
 	sync, known := t.syncs[syncID]
 	if !known {
-		sync = t.begin(syncID, now())
+		sync = t.begin(syncID, t.now())
 	}
 	done := count(&sync.counts)
-	sync.seen = now()
+	sync.seen = t.now()
 	due := sync.seen.Sub(sync.said) >= progressEvery
 	if due {
 		sync.said = sync.seen
