@@ -81,8 +81,8 @@ func TestAFileIsPublishedWholeAcrossFileSystems(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(other) })
 	run := invoke(t, newVendor(t)).env("BATON_TMPDIR=" + other).exits(0)
 	run.leaves("sync.c1z")
-	if info, err := os.Stat(run.file); err != nil || info.Mode().Perm() != 0o644 {
-		t.Errorf("%v, %v", info, err)
+	if info, err := os.Stat(run.file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info, err)
 	}
 	if left, _ := os.ReadDir(other); len(left) != 0 {
 		t.Errorf("left %v", left)
