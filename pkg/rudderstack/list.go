@@ -237,7 +237,7 @@ const (
 	// maxLead is how many pages are asked for ahead.
 	maxLead = 8
 	// leadBytes bounds their bodies, judged by the page that has come.
-	leadBytes = 16 << 20
+	leadBytes = 4 << 20
 )
 
 // query is the next request of the walk.
