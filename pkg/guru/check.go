@@ -20,6 +20,7 @@ import (
 // every third request would refuse the third step for ever otherwise, and the
 // success of the first would hide an outage that the third meets.
 func (s *Source) Check(ctx context.Context) error {
+	s.client.Forget() // a sync begins
 	steps := []func(context.Context) error{s.checkToken, s.checkUsers, s.checkGroups}
 	for i := s.checked.passed(); i < len(steps); i++ {
 		if err := steps[i](ctx); err != nil {

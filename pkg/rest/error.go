@@ -204,6 +204,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var timeout net.Error
+	var dial *net.OpError
 	switch {
 	case errors.As(err, &dns):
 		e.What = "cannot resolve the host " + c.redact.line(dns.Name)
@@ -227,6 +228,15 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 		e.Code = codes.FailedPrecondition
 		e.What = "the header of the answer is too large"
 		e.Advice = Advice{"this is not an answer of the vendor's API", "check the base URL"}
+	case strings.HasSuffix(err.Error(), http.StatusText(http.StatusProxyAuthRequired)):
+		// net/http has no other sign of a proxy's 407.
+		e.Code = codes.FailedPrecondition
+		e.What = "the proxy asks for a login"
+		e.Advice = Advice{"HTTPS_PROXY holds none or a wrong one", "set HTTPS_PROXY=http://user:password@host:port"}
+	case errors.As(err, &dial) && dial.Op == "proxyconnect":
+		e.Code = codes.Unavailable
+		e.What = "cannot reach the proxy (" + c.redact.line(innermost(err)) + ")"
+		e.Advice = Advice{"the proxy is down or its address is misspelt", "check HTTPS_PROXY"}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Code = codes.Unavailable
 		e.What = "connection refused"

@@ -1,0 +1,274 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+// lastSummary is the log line that ends a one-shot.
+func (o *oneShot) lastSummary(t testing.TB) map[string]any {
+	t.Helper()
+	var got map[string]any
+	if err := json.Unmarshal([]byte(o.lastLine()), &got); err != nil || got["msg"] != "sync finished" {
+		t.Fatalf("the last line is no summary: %s", o.lastLine())
+	}
+	return got
+}
+
+// TestRateLimitsAreWaitedOut shows that a vendor that refuses every third
+// request delays a sync and loses nothing, and that a person can see how long
+// it waited.
+func TestRateLimitsAreWaitedOut(t *testing.T) {
+	t.Parallel()
+	for _, workers := range []int{1, 4, 16} {
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			t.Parallel()
+			eachSite(t, func(t *testing.T, open newSite) {
+				s := open(t, small, simulator.WithFault("rate-limit-seconds", simulator.When{Every: 3}))
+				run := s.sync(t, nil, "BATON_WORKERS="+strconv.Itoa(workers))
+				run.succeeds(t, s.truth())
+				limited := 0
+				for _, request := range s.vendor.Requests() {
+					if request.Status == http.StatusTooManyRequests {
+						limited++
+					}
+				}
+				pauses := strings.Count(run.stderr.String(), "the vendor limits requests: waiting")
+				if pauses == 0 || pauses > limited {
+					t.Errorf("%d pauses were logged of a vendor that refused %d requests", pauses, limited)
+				}
+				got := run.lastSummary(t)
+				if n := len(s.vendor.Requests()); got["requests"] != float64(n) {
+					t.Errorf("%v requests are counted, %d arrived", got["requests"], n)
+				}
+				if retries, _ := got["retries"].(float64); int(retries) < pauses {
+					t.Errorf("%v retries are counted for %d pauses", got["retries"], pauses)
+				}
+				// A duration is logged in seconds.
+				waited, _ := got["waited"].(float64)
+				if waited < float64(pauses) || waited > float64(2*limited) {
+					t.Errorf("%v seconds are counted for %d pauses of a second", got["waited"], pauses)
+				}
+			})
+		})
+	}
+}
+
+// TestAnOutageCostsNoFile shows, with the real binaries, what a vendor costs
+// that goes out of reach in the middle of a sync: that run, which says why,
+// and neither the file of the last good one nor the truth of the next.
+func TestAnOutageCostsNoFile(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		f := s.startFront(t, nil)
+		run := s.sync(t, nil)
+		before := s.truth()
+		run.succeeds(t, before)
+
+		// The clock of a binary cannot be moved: the vendor itself says that it
+		// will be gone for longer than a sync waits.
+		var down atomic.Bool
+		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
+			scim := strings.HasSuffix(r.URL.Path, "/Groups") && !r.URL.Query().Has("excludedAttributes")
+			guru := strings.Contains(r.URL.Path, "/groups/") && strings.HasSuffix(r.URL.Path, "/members")
+			if scim || guru { // what is read last
+				down.Store(true)
+			}
+			if !down.Load() {
+				return false
+			}
+			w.Header().Set("Retry-After", "86400")
+			http.Error(w, "closed until tomorrow", http.StatusServiceUnavailable)
+			return true
+		})
+		s.change()
+		run = s.sync(t, run)
+		if code := run.wait(); code != int(codes.Aborted) {
+			t.Fatalf("exit code %d: %s", code, run.lastLine())
+		}
+		for _, word := range []string{"503", "closed until tomorrow", "asked for a pause until", "run the sync again"} {
+			if line := run.lastLine(); !strings.Contains(line, word) {
+				t.Errorf("it does not say %q: %s", word, line)
+			}
+		}
+		compareTruth(t, run.file, before)
+
+		f.answers(nil)
+		run = s.sync(t, run)
+		run.succeeds(t, s.truth())
+	})
+}
+
+// TestAStoppedSyncLeavesNoAnswersToTheNext shows that pages that were asked
+// for ahead of a sync that was stopped do not turn up in the next one: the
+// directory may have changed since.
+func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
+	t.Parallel()
+	for _, vendor := range []string{ofRudderStack, ofGuru} {
+		t.Run(vendor, func(t *testing.T) {
+			t.Parallel()
+			server := startVendor(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}})
+			source := server.source(t, rest.Options{ReadAhead: true})
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			var asked, answered atomic.Int32
+			server.OnRequest(func(_ int, r *http.Request) {
+				// What is asked for beyond the first page is asked for ahead.
+				if r.URL.Query().Has("token") || r.URL.Query().Get("startIndex") > "1" {
+					asked.Add(1)
+					cancel()
+				}
+			})
+			if _, err := syncSource(ctx, t, server.connector, source, syncOptions{}); err == nil {
+				t.Fatal("the sync was not stopped")
+			}
+			server.OnRequest(nil)
+			until(t, "the answers that were asked for ahead", func() bool {
+				answered.Store(0)
+				for _, request := range server.Requests() {
+					if request.Status != 0 && request.Query != "" {
+						answered.Add(1)
+					}
+				}
+				return asked.Load() > 0 && answered.Load() >= asked.Load()
+			})
+			for _, id := range server.UserIDs()[1:] {
+				server.Disable(id)
+			}
+			truth := server.Truth()
+			truth.Passing, truth.PassingGrants = nil, nil
+			path, err := syncSource(context.Background(), t, server.connector, source, syncOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareTruth(t, path, truth)
+		})
+	}
+}
+
+// until waits for something that must come to pass.
+func until(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !happened() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestMonstersAreRefusedInLittleMemory shows, with the real binaries at their
+// real limits, that what no vendor would send ends a sync with a clear error,
+// after few requests and before the machine's memory is at its end.
+func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
+	// Not in parallel: gigabytes are sent, and many at a time would only show
+	// how busy the machine is.
+	size := simulator.Size{Users: 1200, Groups: 40, MembersPerGroup: 3}
+	for _, monster := range []struct{ fault, says string }{
+		{"gzip-bomb", "larger than 128 MiB"},
+		{"huge-body", "larger than 128 MiB"},
+		{"huge-header", "header of the answer is too large"},
+		{"deep-nesting", "answer"},
+		{"long-id", "id"},
+	} {
+		t.Run(monster.fault, func(t *testing.T) {
+			eachSite(t, func(t *testing.T, open newSite) {
+				s := open(t, size, simulator.WithFault(monster.fault, simulator.When{From: 4}))
+				run := s.sync(t, nil, "BATON_WORKERS=16")
+				peak := run.peakMemory()
+				if code := run.wait(); code != int(codes.FailedPrecondition) && code != int(codes.Internal) {
+					t.Errorf("exit code %d", code)
+				}
+				line := run.lastLine()
+				if !strings.Contains(line, monster.says) || len(line) > 600 {
+					t.Errorf("it said %s", line)
+				}
+				if finishedSync(t, run.file) {
+					t.Error("the file holds a finished sync")
+				}
+				if n := len(s.vendor.Requests()); n > 40 {
+					t.Errorf("%d requests were sent", n)
+				}
+				if mib := peak() >> 10; runtime.GOOS == "linux" && (mib < 10 || mib > 400) {
+					t.Errorf("one of its processes took %d MiB", mib)
+				}
+			})
+		})
+	}
+}
+
+// peakMemory watches a process and its children until it ends, and then
+// tells the most that one of them has taken, in KiB. Elsewhere than on Linux
+// it tells nothing.
+func (p *process) peakMemory() func() int {
+	most, done := 0, make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for p.alive.Err() == nil && runtime.GOOS == "linux" {
+			for _, pid := range family(p.cmd.Process.Pid) {
+				most = max(most, statusField(pid, "VmHWM"))
+			}
+			select {
+			case <-tick.C:
+			case <-p.alive.Done():
+			}
+		}
+	}()
+	return func() int {
+		<-done
+		return most
+	}
+}
+
+// family is a process and its descendants.
+func family(pid int) []int {
+	all := []int{pid}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, task := range tasks {
+		text, _ := os.ReadFile(task) // a process may have ended
+		for _, field := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(all, family(child)...)
+			}
+		}
+	}
+	return all
+}
+
+// statusField is a number of /proc/PID/status, 0 where there is none.
+func statusField(pid int, name string) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			n, _ := strconv.Atoi(strings.Fields(value)[0])
+			return n
+		}
+	}
+	return 0
+}

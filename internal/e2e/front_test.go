@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// front is an origin of its own before a vendor, which a test can have answer
+// in the vendor's place.
+type front struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	instead func(w http.ResponseWriter, r *http.Request) bool
+	plain   []string
+}
+
+// startFront starts a front before a site's vendor, over TLS where it is
+// given a certificate, and turns the site's settings to it.
+func (s *site) startFront(t testing.TB, certificate *tls.Certificate) *front {
+	t.Helper()
+	at, err := url.Parse(s.vendor.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &front{}
+	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		instead := f.instead
+		f.mu.Unlock()
+		if instead == nil || !instead(w, r) {
+			s.vendor.ServeHTTP(w, r)
+		}
+	}))
+	f.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if certificate == nil {
+		f.Start()
+	} else {
+		f.Listener = &tlsOnly{Listener: f.Listener, front: f}
+		f.TLS = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
+		f.EnableHTTP2 = true
+		f.StartTLS()
+	}
+	t.Cleanup(func() {
+		f.CloseClientConnections()
+		f.Close()
+	})
+	s.env = moved(s.env, strings.TrimSuffix(s.vendor.URL(), at.Path), f.URL)
+	return f
+}
+
+// answers has a function answer requests, where it says that it has.
+func (f *front) answers(instead func(w http.ResponseWriter, r *http.Request) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.instead = instead
+}
+
+// arrivedPlain lists the first lines that arrived without TLS.
+func (f *front) arrivedPlain() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.plain...)
+}
+
+// tlsOnly notes what arrives at a TLS server without TLS.
+type tlsOnly struct {
+	net.Listener
+	front *front
+}
+
+func (l *tlsOnly) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &tlsOnlyConn{Conn: conn, from: bufio.NewReader(conn), front: l.front}, nil
+}
+
+type tlsOnlyConn struct {
+	net.Conn
+	from   *bufio.Reader
+	front  *front
+	looked bool
+}
+
+// handshake is the first byte of a TLS connection (RFC 8446, section 5.1).
+const handshake = 22
+
+func (c *tlsOnlyConn) Read(p []byte) (int, error) {
+	if !c.looked {
+		c.looked = true
+		if first, err := c.from.Peek(1); err == nil && first[0] != handshake {
+			line, _ := c.from.ReadString('\n')
+			c.front.mu.Lock()
+			c.front.plain = append(c.front.plain, line)
+			c.front.mu.Unlock()
+			return 0, io.EOF
+		}
+	}
+	return c.from.Read(p)
+}

@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
+)
+
+// vendorHost is a host name that nothing but a proxy of these tests can
+// reach: RFC 6761, section 6.2, keeps it out of every DNS.
+const vendorHost = "vendor.test"
+
+// authority is a private certificate authority with one certificate, for
+// loopback and vendorHost. The file is what a client must trust.
+func authority(t testing.TB) (certificate *tls.Certificate, file string) {
+	t.Helper()
+	made := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if signer == nil {
+			signer = key
+		}
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der, key
+	}
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Private authority"},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	rootDER, rootKey := made(root, root, nil)
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), DNSNames: []string{vendorHost}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	leafDER, leafKey := made(leaf, root, rootKey)
+	file = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}, file
+}
+
+// TestAPrivateAuthorityIsTrustedWhereItIsNamed shows that SSL_CERT_FILE is all
+// that a vendor behind a private authority needs, and that without it a sync
+// fails before the credential is sent, and says what is missing.
+func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		certificate, file := authority(t)
+		s.startFront(t, certificate)
+
+		run := s.sync(t, nil)
+		if code := run.wait(); code != int(codes.FailedPrecondition) {
+			t.Errorf("exit code %d", code)
+		}
+		if line := run.lastLine(); !strings.Contains(line, "certificate is not trusted") || !strings.Contains(line, "SSL_CERT_FILE") {
+			t.Errorf("it said %s", line)
+		}
+		if n := len(s.vendor.Requests()); n != 0 {
+			t.Errorf("%d requests were sent to a server that is not trusted", n)
+		}
+		s.sync(t, nil, "SSL_CERT_FILE="+file).succeeds(t, s.truth())
+	})
+}
+
+// TestNothingIsSentInTheClear shows that a redirect from https to http, on
+// the same host and port, in the middle of a sync, ends it with nothing sent.
+func TestNothingIsSentInTheClear(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		certificate, file := authority(t)
+		f := s.startFront(t, certificate)
+		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
+			if len(s.vendor.Requests()) < 4 {
+				return false
+			}
+			http.Redirect(w, r, "http://"+r.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)
+			return true
+		})
+		run := s.sync(t, nil, "SSL_CERT_FILE="+file)
+		if code := run.wait(); code != int(codes.FailedPrecondition) {
+			t.Errorf("exit code %d", code)
+		}
+		if line := run.lastLine(); !strings.Contains(line, "redirected to http://") || !strings.Contains(line, "configured origin only") {
+			t.Errorf("it said %s", line)
+		}
+		if came := f.arrivedPlain(); len(came) > 0 {
+			t.Errorf("without TLS arrived %q", came)
+		}
+		if finishedSync(t, run.file) {
+			t.Error("the file holds a finished sync")
+		}
+	})
+}
+
+// proxy is an HTTP proxy that opens tunnels (RFC 9110, section 9.3.6) to one
+// server, whatever host is asked for.
+type proxy struct {
+	*httptest.Server
+	// login is what a client must present; empty for nothing.
+	login string
+
+	mu    sync.Mutex
+	asked []http.Request
+}
+
+func startProxy(t testing.TB, to, login string) *proxy {
+	t.Helper()
+	p := &proxy{login: login}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.asked = append(p.asked, http.Request{Method: r.Method, Host: r.Host, Header: r.Header})
+		p.mu.Unlock()
+		if p.login != "" && r.Header.Get("Proxy-Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte(p.login)) {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		server, err := net.Dial("tcp", to)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer server.Close()
+		client, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(server, client)
+			_ = server.Close()
+		}()
+		_, _ = io.Copy(client, server)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// requests lists what the proxy was asked for.
+func (p *proxy) requests() []http.Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]http.Request(nil), p.asked...)
+}
+
+// TestAProxyFromTheEnvironmentIsUsed shows that a vendor that only a proxy
+// can reach is read through it, that the proxy sees a tunnel and neither
+// credential nor people, and that one that refuses shows no password.
+func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
+	t.Parallel()
+	const login = "proxy-user:pr0xy-pass"
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, simulator.Size{Users: 130, Groups: 4, MembersPerGroup: 7})
+		certificate, file := authority(t)
+		f := s.startFront(t, certificate)
+		direct := f.Listener.Addr().String()
+		s.env = moved(s.env, "https://"+direct, "https://"+vendorHost)
+		p := startProxy(t, direct, login)
+		through := func(userinfo string) []string {
+			at := strings.Replace(p.URL, "http://", "http://"+userinfo, 1)
+			return []string{"HTTPS_PROXY=" + at, "SSL_CERT_FILE=" + file}
+		}
+
+		s.sync(t, nil, through(login+"@")...).succeeds(t, s.truth())
+		asked := p.requests()
+		if len(asked) == 0 {
+			t.Error("the proxy was not asked")
+		}
+		for _, request := range asked {
+			if request.Method != http.MethodConnect || request.Host != vendorHost+":443" {
+				t.Errorf("the proxy was asked for %s %s", request.Method, request.Host)
+			}
+			var head bytes.Buffer
+			_ = request.Header.Write(&head)
+			if request.Header.Get("Authorization") != "" || strings.Contains(head.String(), s.secret) {
+				t.Errorf("the proxy was sent the credential")
+			}
+		}
+
+		refused := len(s.vendor.Requests())
+		down := through("proxy-user:wr0ng-pass@")
+		down[0] = "HTTPS_PROXY=http://proxy-user:wr0ng-pass@127.0.0.1:" + freePort(t)
+		for name, c := range map[string]struct {
+			env  []string
+			code codes.Code
+			says string
+		}{
+			"a wrong password":     {through("proxy-user:wr0ng-pass@"), codes.FailedPrecondition, "the proxy asks for a login"},
+			"a proxy that is down": {down, codes.Unavailable, "cannot reach the proxy"},
+		} {
+			run := s.sync(t, nil, append(c.env, "BATON_LOG_LEVEL=debug")...)
+			if code := run.wait(); code != int(c.code) {
+				t.Errorf("%s: exit code %d", name, code)
+			}
+			if line := run.lastLine(); !strings.Contains(line, c.says) || !strings.Contains(line, "https://"+vendorHost) || !strings.Contains(line, "HTTPS_PROXY") {
+				t.Errorf("%s: it said %s", name, line)
+			}
+			if strings.Contains(run.stderr.String(), "wr0ng-pass") {
+				t.Errorf("%s: the password of the proxy shows", name)
+			}
+		}
+		if n := len(s.vendor.Requests()); n != refused {
+			t.Errorf("%d requests went past the proxy", n-refused)
+		}
+	})
+}
+
+// moved replaces the beginning of URLs in settings.
+func moved(env []string, from, to string) []string {
+	out := make([]string, len(env))
+	for i := range env {
+		out[i] = strings.Replace(env[i], from, to, 1)
+	}
+	return out
+}
