@@ -49,9 +49,6 @@ const fidelityLimits = `
 ## What no client can see
 
 - A row that the vendor leaves out of every answer, in a list that is whole otherwise.
-- A totalResults that is always too low, where the page that reaches it has a length that no limit would have (7, say)
-  and nothing follows from the answers. In other pairs of wrong paging a list never ends early without an error:
-  ` + "`TestTwoDeviationsAtOnce`" + ` tries them all.
 - An order of rows that changes from request to request is noticed when the rows received last are not where they were.
   That is nearly always, but not certain.
 - A row that goes and comes back while the list is read.

@@ -18,6 +18,7 @@ var deviations = []struct{ fault, does string }{
 	{"total-missing", "states no totalResults"},
 	{"total-string", "states totalResults as a string"},
 	{"total-too-low", "states half of the rows as totalResults"},
+	{"cap-100", "caps pages at 100 rows"},
 	{"cap-50", "caps pages at 50 rows"},
 	{"cap-7", "caps pages at 7 rows"},
 	{"wrap-around", "answers page one again past the end"},
