@@ -159,8 +159,8 @@ func probe[T any](ctx context.Context, s *Source, c *collection[T]) error {
 
 // read is what one step of a walk over a collection brings.
 type read[T any] struct {
-	// rows are those that the walk has not had, and at most
-	// directory.MaxRows.
+	// rows are all that the walk has not had, and at most directory.MaxRows.
+	// Some may come again.
 	rows []T
 	// mark identifies the rows.
 	mark uint64
@@ -210,13 +210,7 @@ func step[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read
 	if err != nil {
 		return read[T]{}, s.walkFailed(c.path, err)
 	}
-	out := read[T]{total: max(p.total, 0)}
-	out.rows = p.rows[m.from:m.from]
-	for i := m.from; i < m.to; i++ {
-		if !w.near(ids[i]) {
-			out.rows = append(out.rows, p.rows[i])
-		}
-	}
+	out := read[T]{rows: p.rows[m.from:m.to], total: max(p.total, 0)}
 	for i := range out.rows {
 		out.mark = out.mark*31 + directory.Fingerprint(c.id(&out.rows[i]))
 	}

@@ -225,15 +225,15 @@ func TestAChangeBetweenTwoSlicesLosesNobody(t *testing.T) {
 	}
 }
 
-// A group moves onto the page between two slices: its members rank before the
+// Groups move onto the page between two slices: their members rank before the
 // slice as well as after it.
-func TestAnotherGroupOnThePageBetweenTwoSlicesIsServedWhole(t *testing.T) {
-	server := &scim{groups: ids("g", 101), members: map[string][]string{}}
+func TestOtherGroupsOnThePageBetweenTwoSlicesAreServedWhole(t *testing.T) {
+	server := &scim{groups: ids("g", 110), members: map[string][]string{}}
 	for _, id := range server.groups {
 		server.members[id] = values(id+"-", 15)
 	}
 	first := fresh(t, server, "")
-	server.groups = server.groups[1:] // g00101 is now the last of the first 100
+	server.groups = server.groups[10:] // g00101 to g00110 are now on page one
 	got := map[directory.Membership]bool{}
 	for cursor := first.Next; cursor != ""; {
 		page := fresh(t, server, cursor)
@@ -242,9 +242,11 @@ func TestAnotherGroupOnThePageBetweenTwoSlicesIsServedWhole(t *testing.T) {
 		}
 		cursor = page.Next
 	}
-	for _, id := range ids("g00101-", 15) {
-		if !got[directory.Membership{GroupID: "g00101", Member: directory.Member{ID: id}}] {
-			t.Errorf("%s is lost", id)
+	for _, group := range server.groups[90:] {
+		for _, id := range ids(group+"-", 15) {
+			if !got[directory.Membership{GroupID: group, Member: directory.Member{ID: id}}] {
+				t.Errorf("%s is lost", id)
+			}
 		}
 	}
 }

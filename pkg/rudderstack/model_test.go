@@ -31,11 +31,7 @@ func drive(server func(start, count int) (rows []string, total int)) (got []stri
 		if !m.done && !m.next.valid() {
 			return got, requests, fmt.Errorf("an invalid walk: %+v", m.next)
 		}
-		for i := m.from; i < m.to; i++ {
-			if !w.near(prints[i]) {
-				got = append(got, rows[i])
-			}
-		}
+		got = append(got, rows[m.from:m.to]...)
 		if w = m.next; m.done {
 			return got, requests, nil
 		}
@@ -108,6 +104,98 @@ func TestATotalThatStopsCountingEndsNoWalk(t *testing.T) {
 				t.Errorf("a total of at most %d, pages of at most %d: %d rows of %d: %v", most, limit, len(got), len(all), err)
 			}
 		}
+	}
+}
+
+// The same where pages cannot overlap.
+func TestATotalThatStopsCountingEndsNoWalkOfWholePages(t *testing.T) {
+	for _, most := range []int{500, 1000} {
+		all := ids("u", most+250)
+		got, _, err := drive(func(start, count int) ([]string, int) {
+			return window(all, (start-1)/count*count+1, count), most
+		})
+		if err != nil || !slices.Equal(sorted(got), all) {
+			t.Errorf("a total of at most %d: %d rows of %d: %v", most, len(sorted(got)), len(all), err)
+		}
+	}
+}
+
+// A total that has been passed says nothing any more, even if a short page
+// follows.
+func TestATotalThatIsPassedEndsNoWalk(t *testing.T) {
+	all, asked := ids("u", 400), 0
+	got, _, err := drive(func(start, _ int) ([]string, int) {
+		asked++
+		return window(all, start, []int{60, 40}[asked%2]), 5
+	})
+	if err != nil || !slices.Equal(got, all) {
+		t.Errorf("%d rows of %d: %v", len(got), len(all), err)
+	}
+}
+
+// Where pages cannot overlap, a total that shrinks tells that rows have moved.
+func TestRowsThatGoWhilePagesCannotOverlapLoseNobody(t *testing.T) {
+	right := 0
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 5))
+		all, gone := ids("u", 300+random.IntN(500)), map[string]bool{}
+		whole, asked := slices.Clone(all), 0
+		got, _, err := drive(func(start, count int) ([]string, int) {
+			if asked++; asked%4 == 3 && asked < 20 {
+				at := random.IntN(len(all))
+				gone[all[at]] = true
+				all = slices.Delete(slices.Clone(all), at, at+1)
+			}
+			return window(all, (start-1)/count*count+1, count), len(all)
+		})
+		if err != nil {
+			continue
+		}
+		right++
+		for _, id := range whole {
+			if !gone[id] && !slices.Contains(got, id) {
+				t.Errorf("seed %d: %s is lost", seed, id)
+			}
+		}
+	}
+	if right < 50 {
+		t.Errorf("%d of 100 walks ended", right)
+	}
+}
+
+// A list by date of change moves a row that is touched to its end, also one of
+// those that the walk goes by.
+func TestRowsThatMoveToTheEndMisleadNobody(t *testing.T) {
+	right := 0
+	for seed := range uint64(400) {
+		random := rand.New(rand.NewPCG(seed, 6))
+		all, gone := ids("u", 101+random.IntN(150)), map[string]bool{}
+		whole := slices.Clone(all)
+		got, _, err := drive(func(start, count int) ([]string, int) {
+			if start > 1 && random.IntN(2) == 0 {
+				// One of the rows received last is touched, others go.
+				at := min(max(0, start-1-random.IntN(8)), len(all)-1)
+				all = append(slices.Delete(slices.Clone(all), at, at+1), all[at])
+				for range random.IntN(12) {
+					at := random.IntN(min(start, len(all)-1))
+					gone[all[at]] = true
+					all = slices.Delete(slices.Clone(all), at, at+1)
+				}
+			}
+			return window(all, start, count), len(all)
+		})
+		if err != nil {
+			continue
+		}
+		right++
+		for _, id := range whole {
+			if !gone[id] && !slices.Contains(got, id) {
+				t.Errorf("seed %d: %s is lost", seed, id)
+			}
+		}
+	}
+	if right < 350 {
+		t.Errorf("%d of 400 walks ended", right)
 	}
 }
 

@@ -142,9 +142,6 @@ func (w *walk) count() int {
 	return pageRows + 1
 }
 
-// near says whether an id is one of those received last.
-func (w *walk) near(id uint64) bool { return w.age(id) >= 0 }
-
 // age is 0 for the id received last, 1 for the one before, -1 for none.
 func (w *walk) age(id uint64) int {
 	for age := range w.Near {
@@ -157,8 +154,7 @@ func (w *walk) age(id uint64) int {
 
 // move is what one page does to a walk.
 type move struct {
-	// from and to are the rows of the page to hand on, apart from those that
-	// are near.
+	// from and to are the rows of the page to hand on.
 	from, to int
 	next     walk
 	done     bool
