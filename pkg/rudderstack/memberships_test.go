@@ -228,12 +228,15 @@ func TestAChangeBetweenTwoSlicesLosesNobody(t *testing.T) {
 // Groups move onto the page between two slices: their members rank before the
 // slice as well as after it.
 func TestOtherGroupsOnThePageBetweenTwoSlicesAreServedWhole(t *testing.T) {
-	server := &scim{groups: ids("g", 110), members: map[string][]string{}}
+	server := &scim{groups: ids("g", 100), members: map[string][]string{}}
+	for name := 'a'; name < 'k'; name++ {
+		server.groups = append(server.groups, string(name)+"-joined-later") // of ranks far apart
+	}
 	for _, id := range server.groups {
 		server.members[id] = values(id+"-", 15)
 	}
 	first := fresh(t, server, "")
-	server.groups = server.groups[10:] // g00101 to g00110 are now on page one
+	server.groups = server.groups[10:] // those are now on page one
 	got := map[directory.Membership]bool{}
 	for cursor := first.Next; cursor != ""; {
 		page := fresh(t, server, cursor)

@@ -7,6 +7,7 @@ package rudderstack
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -52,14 +53,14 @@ var (
 func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (directory.Source, error) {
 	base, err := rest.Setting(config.BaseURL).BaseURL(cfg.RudderstackScimBaseUrl)
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, err
 	}
 	token, err := rest.Setting(config.Token).Secret(cfg.RudderstackScimToken)
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, err
 	}
 	if cfg.OutageMinutes < 0 {
-		return nil, status.Errorf(codes.InvalidArgument, "%s is negative; give a number of minutes", rest.Setting(config.OutageMinutes))
+		return nil, fmt.Errorf("%s is negative; give a number of minutes", rest.Setting(config.OutageMinutes))
 	}
 	if cfg.OutageMinutes > 0 {
 		opts.Outage = time.Duration(cfg.OutageMinutes) * time.Minute

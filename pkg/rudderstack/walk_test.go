@@ -606,6 +606,33 @@ func TestAWalkGoesOnInAnotherProcess(t *testing.T) {
 	}
 }
 
+// One of the rows received last may have been moved to where it is found, so it
+// does not tell the place of the page unless it is the very row expected.
+func TestOneRowAloneDoesNotTellThePlace(t *testing.T) {
+	w := newWalk()
+	w.Seen, w.Start, w.Near = 8, 8, []uint64{1, 2, 3, 4, 5, 6, 7, 8}
+	for _, test := range []struct {
+		ids  []uint64
+		want match
+	}{
+		{[]uint64{8, 20, 21}, aligned},
+		{[]uint64{20, 4, 21}, absent},
+		{[]uint64{20, 8, 21}, absent},
+		{[]uint64{7, 8, 21}, absent},
+		{[]uint64{6, 7, 8, 21}, aligned},
+		{[]uint64{20, 6, 21, 7, 8}, aligned},
+		{[]uint64{8, 7, 6}, aligned},
+		{[]uint64{7, 8, 6}, scattered},
+		{[]uint64{6, 20, 21, 22, 8}, scattered},
+		{[]uint64{20, 21}, absent},
+		{nil, absent},
+	} {
+		if how, _, _ := w.find(test.ids); how != test.want {
+			t.Errorf("%v: %d, want %d", test.ids, how, test.want)
+		}
+	}
+}
+
 func TestBackIsBounded(t *testing.T) {
 	w := newWalk()
 	w.Start, w.Seen, w.Near, w.Total = 90_000, 90_000, []uint64{1, 2, 3}, 100_000
