@@ -12,9 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 	"github.com/conductorone/baton-connectors/pkg/rudderstack/config"
