@@ -309,6 +309,10 @@ func (s *Source) serve(c cursor, left remainder) directory.Page[directory.Member
 	for end < len(left.many) && end > 0 && left.many[end-1].rank == left.many[end].rank {
 		end--
 	}
+	// Only ids made to collide can fill a page with one rank.
+	for end < len(left.many) && left.many[end].rank == left.many[0].rank {
+		end++
+	}
 	page := directory.Page[directory.Membership]{Rows: make([]directory.Membership, end), Next: left.next}
 	for i := range page.Rows {
 		page.Rows[i] = left.many[i].row

@@ -410,3 +410,23 @@ func benchmarkDecode[T any](b *testing.B, rows []string, c *collection[T], use f
 		use(p)
 	}
 }
+
+// Ids can be made to have one fingerprint. That must not end the process, nor
+// lose anybody.
+func TestMembersOfOneFingerprintAreServedTogether(t *testing.T) {
+	t.Parallel()
+	left := remainder{}
+	for i := range 2*directory.MaxRows + 1 {
+		left.many = append(left.many, ranked{rank{1, 0, 2}, directory.Membership{GroupID: "g", Member: directory.Member{ID: fmt.Sprint(i)}}})
+	}
+	left.many = append(left.many, ranked{rank{3, 0, 4}, directory.Membership{GroupID: "h", Member: directory.Member{ID: "last"}}})
+	s := &Source{kept: remainders{now: time.Now}}
+	page := s.serve(cursor{}, left)
+	if len(page.Rows) != 2*directory.MaxRows+1 || page.Next == "" {
+		t.Fatalf("served %d rows, then %q", len(page.Rows), page.Next)
+	}
+	rest, ok := s.kept.take(page.Next)
+	if !ok || len(rest.many) != 1 {
+		t.Errorf("kept %v", rest.many)
+	}
+}
