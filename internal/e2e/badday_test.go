@@ -126,28 +126,13 @@ func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
 			t.Parallel()
 			server := startVendor(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}})
 			source := server.source(t, rest.Options{ReadAhead: true})
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			var asked, answered atomic.Int32
-			server.OnRequest(func(_ int, r *http.Request) {
-				// What is asked for beyond the first page is asked for ahead.
-				if r.URL.Query().Has("token") || r.URL.Query().Get("startIndex") > "1" {
-					asked.Add(1)
-					cancel()
-				}
-			})
-			if _, err := syncSource(ctx, t, server.connector, source, syncOptions{}); err == nil {
-				t.Fatal("the sync was not stopped")
+			// A sync that is stopped after its first page.
+			if _, err := source.Users(context.Background(), ""); err != nil {
+				t.Fatal(err)
 			}
-			server.OnRequest(nil)
-			until(t, "the answers that were asked for ahead", func() bool {
-				answered.Store(0)
-				for _, request := range server.Requests() {
-					if request.Status != 0 && request.Query != "" {
-						answered.Add(1)
-					}
-				}
-				return asked.Load() > 0 && answered.Load() >= asked.Load()
+			until(t, "the answer that was asked for ahead", func() bool {
+				requests := server.Requests()
+				return len(requests) == 2 && requests[1].Status == http.StatusOK
 			})
 			for _, id := range server.UserIDs()[1:] {
 				server.Disable(id)
