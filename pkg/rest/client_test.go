@@ -596,7 +596,7 @@ func TestOutageEnds(t *testing.T) {
 		steps []step
 	}{
 		{"down for 15 minutes", []step{{0, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 502, "", 14}, {4 * time.Minute, 500, "", 14}, {3 * time.Minute, 503, "", 14}, {time.Second, 503, "", 10}}},
-		{"back in between", []step{{0, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 200, "", 0}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 503, "", 14}}},
+		{"back in between", []step{{0, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {2 * time.Minute, 200, "", 0}, {2 * time.Minute, 503, "", 14}, {4 * time.Minute, 503, "", 14}}},
 		{"two faults an hour apart", []step{{0, 503, "", 14}, {time.Hour, 503, "", 14}}},
 		{"a long pause, then good", []step{{0, 429, "3000", 14}, {25 * time.Minute, 429, "", 14}, {26 * time.Minute, 200, "", 0}}},
 		{"a pause for ever", []step{{0, 429, "3700", 10}}},
