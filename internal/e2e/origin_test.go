@@ -87,7 +87,12 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 		if n := len(s.vendor.Requests()); n != 0 {
 			t.Errorf("%d requests were sent to a server that is not trusted", n)
 		}
-		s.sync(t, nil, "SSL_CERT_FILE="+file).succeeds(t, s.truth())
+		// The SDK's switch for printing whole answers must print none.
+		run = s.sync(t, nil, "SSL_CERT_FILE="+file, "BATON_DEBUG_PRINT_RESPONSE_BODY=true")
+		run.succeeds(t, s.truth())
+		if strings.Contains(run.stdout.String()+run.stderr.String(), "@example.com") {
+			t.Error("an answer is printed")
+		}
 	})
 }
 
