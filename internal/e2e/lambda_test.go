@@ -308,7 +308,7 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 	t.Parallel()
 	eachSite(t, func(t *testing.T, open newSite) {
-		s := open(t, simulator.Size{Users: 300, GroupSizes: []int{3}})
+		s := open(t, simulator.Size{Users: 1300, GroupSizes: []int{3}})
 		f := startFunction(t, s, s.fields, nil, 1)
 		type held struct{ release chan struct{} }
 		arrived := make(chan held)

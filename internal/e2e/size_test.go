@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +31,12 @@ func TestALargeDirectory(t *testing.T) {
 	compareTruth(t, path, server.now())
 	bodies := 0
 	for _, request := range server.Requests() {
-		if strings.HasSuffix(request.Path, "/Groups") && !strings.Contains(request.Query, "excludedAttributes") {
+		query, err := url.ParseQuery(request.Query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What is asked for behind the first row is not that group's body.
+		if strings.HasSuffix(request.Path, "/Groups") && !query.Has("excludedAttributes") && query.Get("startIndex") == "1" {
 			bodies++
 		}
 	}
