@@ -194,8 +194,9 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 // Ahead starts reading r in the background, so that a Get of the same request
 // finds its answer under way. It does nothing where the options forbid it,
 // the vendor asked to wait, or enough is under way already. A failure shows
-// nowhere: the later Get asks again.
-func (c *Client) Ahead(ctx context.Context, r Request) {
+// nowhere: the later Get asks again. What then names is told of a good answer
+// before any Get has it, so that it can ask for what this answer leads to.
+func (c *Client) Ahead(ctx context.Context, r Request, then ...func(*Answer)) {
 	if !c.opts.ReadAhead || c.gate.troubled() {
 		return
 	}
@@ -205,7 +206,7 @@ func (c *Client) Ahead(ctx context.Context, r Request) {
 	}
 	c.ahead.start(u.String(), func() (*Answer, error) {
 		return c.send(context.WithoutCancel(ctx), u, r.Item)
-	})
+	}, then)
 }
 
 // Forget drops what was asked for ahead and not taken, so that a sync that
@@ -301,6 +302,9 @@ func (c *Client) settle(ctx context.Context, err error) error {
 	now := c.opts.Now()
 	since, over := c.gate.failed(now, e.RetryAt)
 	if !over {
+		if e.RetryAt.IsZero() {
+			e.RetryAt = now.Add(c.gate.backOff())
+		}
 		return err
 	}
 	ctxzap.Extract(ctx).Error("the vendor has been out of reach for too long: giving up",

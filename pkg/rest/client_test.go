@@ -483,6 +483,32 @@ func TestPauseHoldsAllRequestsBack(t *testing.T) {
 	}
 }
 
+// TestFailuresInARowWaitLonger shows how long the syncer is told to wait after
+// failures for which the vendor names no time: longer each time, and after a
+// success from the beginning.
+func TestFailuresInARowWaitLonger(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	answer := 500
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer) })
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	for range 2 {
+		for i := range 40 {
+			_, err := get(c, "Users")
+			check(t, err, codes.Unavailable)
+			if want := min(time.Duration(i+1)*time.Second, maxBackOff); waitTold(t, err).Sub(now.now()) != want {
+				t.Errorf("after %d failures it is told to wait %s, not %s", i+1, waitTold(t, err).Sub(now.now()), want)
+			}
+			now.add(time.Second)
+		}
+		answer = 200
+		if _, err := get(c, "Users"); err != nil {
+			t.Error(err)
+		}
+		answer = 500
+	}
+}
+
 // TestAPauseIsLoggedOnce shows that workers whose requests are refused one
 // after the other log one pause and not one each, and that the next pause is
 // logged again.
@@ -719,6 +745,53 @@ func TestReadAheadAsksOnce(t *testing.T) {
 	if len(off.ahead.pending) != 0 {
 		t.Error("reads ahead although it must not")
 	}
+}
+
+// TestReadAheadGoesOn shows that an answer that came early can ask for the
+// next before it is read, and that one that failed, or that belongs to a sync
+// that is over, asks for nothing more.
+func TestReadAheadGoesOn(t *testing.T) {
+	t.Parallel()
+	held := make(chan struct{})
+	var arrived atomic.Int32
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/bad":
+			w.WriteHeader(404)
+		case "/held":
+			<-held
+		}
+		arrived.Add(1)
+		fmt.Fprint(w, r.URL.Path)
+	})
+	request := func(path string) Request { return Request{Path: []string{path}} }
+	c := client(t, base)
+	c.Ahead(context.Background(), request("one"), func(a *Answer) {
+		if string(a.Body) == "/one" {
+			c.Ahead(context.Background(), request("two"))
+		}
+	})
+	if err := c.Get(context.Background(), request("one"), func(*Answer) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, c, 1)
+	if err := c.Get(context.Background(), request("two"), func(*Answer) error { return nil }); err != nil || arrived.Load() != 2 {
+		t.Fatalf("%d requests arrived, %v", arrived.Load(), err)
+	}
+
+	never := func(a *Answer) { t.Errorf("something follows on %s", a.Body) }
+	c.Ahead(context.Background(), request("bad"), never)
+	waitFor(t, c, 1)
+	c.Forget()
+	c.Ahead(context.Background(), request("held"), never)
+	var late *early
+	c.ahead.mu.Lock()
+	for _, late = range c.ahead.pending {
+	}
+	c.ahead.mu.Unlock()
+	c.Forget()
+	close(held)
+	<-late.done
 }
 
 // waitFor waits until n answers that were asked for early are there.

@@ -14,6 +14,9 @@ const (
 	defaultPause = 10 * time.Second
 	// minPause is the shortest wait: clocks differ.
 	minPause = time.Second
+	// maxBackOff is the longest wait between two tries where the vendor says
+	// nothing.
+	maxBackOff = 30 * time.Second
 	// maxPause is the longest wait that a sync takes part in. A vendor that
 	// asks for more is better asked by another run.
 	maxPause = time.Hour
@@ -36,6 +39,7 @@ type gate struct {
 	since time.Time // first failure since the last success
 	last  time.Time // latest failure
 	grace time.Time // end of the first pause of this outage
+	fails int       // failures since the last success
 }
 
 // blocked says whether requests must wait, and until when.
@@ -72,7 +76,7 @@ func (g *gate) pause(now, until time.Time) time.Duration {
 func (g *gate) healed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.since, g.last, g.grace = time.Time{}, time.Time{}, time.Time{}
+	g.since, g.last, g.grace, g.fails = time.Time{}, time.Time{}, time.Time{}, 0
 }
 
 // failed records a failure that a retry may heal and says since when nothing
@@ -83,9 +87,10 @@ func (g *gate) failed(now, retryAt time.Time) (since time.Time, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.since.IsZero() || now.Sub(g.last) > g.calm {
-		g.since, g.grace = now, time.Time{}
+		g.since, g.grace, g.fails = now, time.Time{}, 0
 	}
 	g.last = now
+	g.fails++
 	if g.grace.IsZero() && retryAt.After(now) {
 		g.grace = retryAt
 	}
@@ -97,6 +102,16 @@ func (g *gate) failed(now, retryAt time.Time) (since time.Time, over bool) {
 		start = g.grace
 	}
 	return g.since, now.Sub(start) > g.limit
+}
+
+// backOff is how long one call had better wait after a failure for which the
+// vendor named no time. The SDK's own back-off (v0.26.0) grows by a second with
+// each failure of a whole phase, whatever succeeded in between: one failure in
+// ten had it wait a minute for each.
+func (g *gate) backOff() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return min(time.Duration(g.fails)*time.Second, maxBackOff)
 }
 
 // retryAt reads when to ask again: Retry-After as seconds or as an HTTP date
