@@ -794,6 +794,78 @@ func TestTheNextPageIsAskedForAhead(t *testing.T) {
 	}
 }
 
+// TestPagesAreAskedForWhileOneIsStored shows that Guru's answers follow on
+// each other while nobody reads them, each asked for once.
+func TestPagesAreAskedForWhileOneIsStored(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	v := newVendor(t, answers{
+		"members":         linked(say(array(memberJSON("a@example.com"))), toPage("members", "2")),
+		"members?token=2": linked(say(array(memberJSON("b@example.com"))), toPage("members", "3")),
+		"members?token=3": linked(say(array(memberJSON("c@example.com"))), toPage("members", "4")),
+		"members?token=4": func(w http.ResponseWriter, r *http.Request) {
+			close(asked)
+			say(array(memberJSON("d@example.com")))(w, r)
+		},
+	})
+	s := v.source(t, rest.Options{ReadAhead: true})
+	page, err := s.Users(context.Background(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked // with one page read
+	read := len(page.Rows)
+	for page.Next != "" {
+		if page, err = s.Users(context.Background(), page.Next); err != nil {
+			t.Fatal(err)
+		}
+		read += len(page.Rows)
+	}
+	if read != 4 {
+		t.Errorf("%d users were read, not 4", read)
+	}
+	if got := v.requests(); len(got) != 4 {
+		t.Errorf("asked for %q", got)
+	}
+}
+
+// TestLargePagesWaitToBeRead shows that answers far above Guru's page sizes do
+// not pile up in memory.
+func TestLargePagesWaitToBeRead(t *testing.T) {
+	t.Parallel()
+	large := array(memberJSON("b@example.com"), strings.Repeat(" ", maxAheadBody)+memberJSON("c@example.com"))
+	var third atomic.Int32
+	v := newVendor(t, answers{
+		"members":         linked(say(array(memberJSON("a@example.com"))), toPage("members", "2")),
+		"members?token=2": linked(say(large), toPage("members", "3")),
+		"members?token=3": func(w http.ResponseWriter, r *http.Request) {
+			if third.Add(1) == 1 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			say(array(memberJSON("d@example.com")))(w, r)
+		},
+	})
+	s := v.source(t, rest.Options{ReadAhead: true})
+	first, err := s.Users(context.Background(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A page that has been read has told all that it was going to tell.
+	at, err := parseCursor(first.Next, s.users.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, next, err := s.users.fetch(context.Background(), s.client, at)
+	if err != nil || len(rows) != 2 {
+		t.Fatal(rows, err)
+	}
+	// Had the third been asked for already, this would be the second request.
+	if _, _, err := s.users.fetch(context.Background(), s.client, next); status.Code(err) != codes.Unavailable {
+		t.Errorf("the third page was asked for before: %v", err)
+	}
+}
+
 func TestTheCredentialStaysAtTheBaseURL(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("arrived elsewhere: %s", r.URL) }))

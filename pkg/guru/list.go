@@ -24,6 +24,9 @@ const (
 	// before the walk is taken for endless. A page that is served twice is no
 	// harm.
 	maxRepeats = 3
+	// maxAheadBody is the largest answer behind which another is asked for
+	// before it is read. Pages as documented have a tenth of it.
+	maxAheadBody = 256 << 10
 )
 
 // list is one of Guru's lists, read a page at a time.
@@ -98,12 +101,23 @@ func (l list[T]) slice(ctx context.Context, client *rest.Client, c cursor, rows 
 	return out, text, nil
 }
 
-// ahead asks for the page that is surely read next, so that its latency hides
-// behind the storing of this one.
-func (l list[T]) ahead(ctx context.Context, client *rest.Client, next cursor) {
-	if next.page > 0 {
-		client.Ahead(ctx, l.request(next))
+// ahead asks for the page that is surely read next, and as it comes for the
+// one after it: each page alone names the next, so a list takes as long as all
+// its answers one after the other, and nothing else may add to that. Only the
+// paging token of what comes is looked at, and whether it is small enough for
+// several to wait in memory.
+func (l list[T]) ahead(ctx context.Context, client *rest.Client, at cursor) {
+	if at.page == 0 {
+		return
 	}
+	client.Ahead(ctx, l.request(at), func(a *rest.Answer) {
+		token, err := nextToken(a.Header.Values("Link"))
+		if err != nil || token == "" || len(a.Body) > maxAheadBody {
+			return // whoever reads the page says what is wrong with it
+		}
+		at.token = token
+		l.ahead(ctx, client, at)
+	})
 }
 
 func (l list[T]) request(c cursor) rest.Request {

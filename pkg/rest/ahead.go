@@ -23,19 +23,21 @@ type readAhead struct {
 }
 
 type early struct {
-	done   chan struct{}
-	asked  time.Time
-	answer *Answer
-	err    error
+	done    chan struct{}
+	asked   time.Time
+	answer  *Answer
+	err     error
+	dropped bool // guarded by mu
 }
 
 func newReadAhead(now func() time.Time) *readAhead {
 	return &readAhead{now: now, pending: map[string]*early{}}
 }
 
-// start runs fetch in the background under a key, unless there is enough to
-// do already.
-func (r *readAhead) start(key string, fetch func() (*Answer, error)) {
+// start runs fetch in the background under a key, and then, if it brought a
+// good answer that is still wanted, what follows; unless there is enough to do
+// already.
+func (r *readAhead) start(key string, fetch func() (*Answer, error), then []func(*Answer)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
@@ -52,6 +54,18 @@ func (r *readAhead) start(key string, fetch func() (*Answer, error)) {
 	go func() {
 		defer close(e.done)
 		e.answer, e.err = fetch()
+		if e.err != nil {
+			return
+		}
+		r.mu.Lock()
+		dropped := e.dropped
+		r.mu.Unlock()
+		if dropped {
+			return
+		}
+		for _, follow := range then {
+			follow(e.answer)
+		}
 	}()
 }
 
@@ -59,6 +73,9 @@ func (r *readAhead) start(key string, fetch func() (*Answer, error)) {
 func (r *readAhead) drop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, e := range r.pending {
+		e.dropped = true
+	}
 	clear(r.pending)
 }
 
