@@ -53,7 +53,7 @@ func build(t testing.TB, name, file string, args ...string) string {
 	t.Helper()
 	binaries.mu.Lock()
 	if binaries.dir == "" {
-		dir, err := os.MkdirTemp("", "baton-connectors-e2e-") //nolint:usetesting // it outlives the test that comes first
+		dir, err := os.MkdirTemp("", "baton-connectors-e2e-") // it outlives the test that comes first
 		if err != nil {
 			binaries.mu.Unlock()
 			t.Fatal(err)

@@ -625,7 +625,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 func freePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		port := strconv.Itoa(20000 + rand.IntN(10000)) //nolint:gosec // no secret
+		port := strconv.Itoa(20000 + rand.IntN(10000))
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
 		if err == nil {
 			_ = listener.Close()

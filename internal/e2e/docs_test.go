@@ -115,8 +115,8 @@ func TestDocsParse(t *testing.T) {
 				}
 			case "yaml":
 				for decoder := yaml.NewDecoder(strings.NewReader(b.text)); ; {
-					var any any
-					if err := decoder.Decode(&any); errors.Is(err, io.EOF) {
+					var content any
+					if err := decoder.Decode(&content); errors.Is(err, io.EOF) {
 						break
 					} else if err != nil {
 						t.Errorf("%s:%d: not YAML: %v", d.path, b.line, err)

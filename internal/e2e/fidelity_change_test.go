@@ -93,7 +93,7 @@ func changeBehaviours() []behaviour {
 			name: "always-changing", does: "changes at every request: users, groups and members come and go",
 			requests: 150,
 			set: func(s *simulator.Server) {
-				seeded := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same changes in every run
+				seeded := rand.New(rand.NewPCG(1, 2)) // the same changes in every run
 				atEvery(s, "", func(int) { change(s, seeded) })
 			},
 		},

@@ -60,7 +60,7 @@ func walkUsers(source directory.Source, truth simulator.Truth) error {
 			return nil //nolint:nilerr // a clear failure is one of the two good ends
 		}
 		for _, row := range page.Rows {
-			if _, real := truth.Users[row.ID]; !real {
+			if _, known := truth.Users[row.ID]; !known {
 				return fmt.Errorf("the user %q does not exist", row.ID)
 			}
 			got[row.ID] = true

@@ -182,8 +182,10 @@ func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 		run := s.sync(t, nil)
 		truth := s.truth()
 		run.succeeds(t, truth)
-		want := map[string]float64{"users": float64(len(truth.Users)), "groups": float64(len(truth.Groups)), "memberships": float64(len(truth.Grants)),
-			"requests": float64(len(s.vendor.Requests())), "retries": 0, "waited": 0, "disabled": 0, "service": 0}
+		want := map[string]float64{
+			"users": float64(len(truth.Users)), "groups": float64(len(truth.Groups)), "memberships": float64(len(truth.Grants)),
+			"requests": float64(len(s.vendor.Requests())), "retries": 0, "waited": 0, "disabled": 0, "service": 0,
+		}
 		for _, user := range truth.Users {
 			if user.Disabled {
 				want["disabled"]++

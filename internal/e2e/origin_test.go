@@ -149,17 +149,17 @@ func startProxy(t testing.TB, to, login string) *proxy {
 			w.WriteHeader(http.StatusProxyAuthRequired)
 			return
 		}
-		server, err := net.Dial("tcp", to)
+		server, err := new(net.Dialer).DialContext(r.Context(), "tcp", to)
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		defer server.Close()
+		defer server.Close() //nolint:errcheck // a tunnel ends as it ends
 		client, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
-		defer client.Close()
+		defer client.Close() //nolint:errcheck // as above
 		if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 			return
 		}

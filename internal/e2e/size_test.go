@@ -155,7 +155,7 @@ func TestChangesBetweenSlicesLoseNobody(t *testing.T) {
 			for _, id := range server.GroupIDs() {
 				big[id] = true
 			}
-			seeded := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same changes in every run
+			seeded := rand.New(rand.NewPCG(3, 4)) // the same changes in every run
 			var mu sync.Mutex
 			changes := 0
 			server.OnRequest(func(_ int, r *http.Request) {

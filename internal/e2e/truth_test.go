@@ -210,7 +210,7 @@ func compareTruth(t testing.TB, path string, truth simulator.Truth) {
 	if !got.finished {
 		t.Fatalf("%s holds no finished sync", path)
 	}
-	wrong := append(got.odd, truth.Difference(got.Truth)...)
+	wrong := slices.Concat(got.odd, truth.Difference(got.Truth))
 	if len(wrong) == 0 {
 		return
 	}

@@ -40,7 +40,7 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 		{"on several lines", errors.New("first\n\tsecond"), "baton-test: first second", 2},
 		{"cancelled", fmt.Errorf("sync: %w", context.Canceled), "baton-test: sync: context canceled", 1},
 		{"out of time", context.DeadlineExceeded, "baton-test: context deadline exceeded", 4},
-		{"without a code that fails", okStatus{}, "baton-test: ok?", 13},
+		{"without a code that fails", okStatusError{}, "baton-test: ok?", 13},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,10 +60,10 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	}
 }
 
-type okStatus struct{}
+type okStatusError struct{}
 
-func (okStatus) Error() string              { return "ok?" }
-func (okStatus) GRPCStatus() *status.Status { return status.New(codes.OK, "") }
+func (okStatusError) Error() string              { return "ok?" }
+func (okStatusError) GRPCStatus() *status.Status { return status.New(codes.OK, "") }
 
 func TestTheFaultThatEndsTheSyncIsKept(t *testing.T) {
 	t.Parallel()

@@ -103,7 +103,7 @@ func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
 	if got := mode(run.file); got != 0o600 {
 		t.Errorf("a new file has the permissions %o", got)
 	}
-	if err := os.Chmod(run.file, 0o640); err != nil {
+	if err := os.Chmod(run.file, 0o640); err != nil { //nolint:gosec // what somebody may have chosen
 		t.Fatal(err)
 	}
 	run.again().exits(0)

@@ -26,14 +26,14 @@ const (
 	ofMembers     = "members"
 )
 
-// badToken is an error about a page token. An error of package status would
+// tokenError is an error about a page token. An error of package status would
 // put the words of a protocol before it.
-type badToken string
+type tokenError string
 
-func (e badToken) Error() string { return string(e) }
+func (e tokenError) Error() string { return string(e) }
 
 // GRPCStatus gives the code.
-func (e badToken) GRPCStatus() *status.Status { return status.New(codes.InvalidArgument, string(e)) }
+func (e tokenError) GRPCStatus() *status.Status { return status.New(codes.InvalidArgument, string(e)) }
 
 // cursor is where a list goes on. It holds ids of groups as the vendor states
 // them, fingerprints of all else, and no credential.
@@ -73,7 +73,7 @@ func parseCursor(written, list string) (cursor, error) {
 		return c, nil
 	}
 	malformed := func(why string) (cursor, error) {
-		return cursor{}, badToken(fmt.Sprintf(
+		return cursor{}, tokenError(fmt.Sprintf(
 			"cannot go on with RudderStack's %s: the page token is %s: it comes from another list, another connector or a damaged file; start a new sync with a new file", list, why))
 	}
 	if len(written) > maxCursor {

@@ -186,7 +186,7 @@ func (s *Source) Members(ctx context.Context, groupID, written string) (director
 		return page, err
 	}
 	if written != "" && c.Group != groupID {
-		return page, badToken("cannot go on with the members of a group: the page token is that of another group; start a new sync with a new file")
+		return page, tokenError("cannot go on with the members of a group: the page token is that of another group; start a new sync with a new file")
 	}
 	c.Group = groupID
 	rows, err := s.oneGroup(ctx, c, written)

@@ -95,7 +95,7 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 	failed := codes.FailedPrecondition
 	shuffled := func(a ask) []string {
 		all := slices.Clone(a.all)
-		rand.New(rand.NewPCG(7, uint64(a.nth))).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		rand.New(rand.NewPCG(7, uint64(a.nth))).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // a count
 		a.all = all
 		return a.window(a.start, a.count)
 	}
@@ -375,7 +375,7 @@ func TestAListWithoutEndIsGivenUp(t *testing.T) {
 				}
 				page := ids[:w.count()]
 				for i := range page {
-					page[i] = uint64(w.Start + i)
+					page[i] = uint64(w.Start + i) //nolint:gosec // an index
 				}
 				m, err := w.advance(page, test.total(w.Start), "")
 				if err != nil {
@@ -392,7 +392,7 @@ func TestADeletedRowCostsAStepBackAndLosesNobody(t *testing.T) {
 	server := &scim{users: ids("u", 1000)}
 	gone := map[string]bool{}
 	n := 0
-	server.before = func(path string, query url.Values) {
+	server.before = func(_ string, query url.Values) {
 		if query.Get("startIndex") != "1" && n < 5 {
 			n++
 			gone[server.users[0]] = true

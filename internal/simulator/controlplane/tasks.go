@@ -133,7 +133,7 @@ func (p *Plane) Heartbeat(_ context.Context, req *v1.BatonServiceHeartbeatReques
 	}
 	p.note(Event{Method: "Heartbeat", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
 	return v1.BatonServiceHeartbeatResponse_builder{
-		NextHeartbeat: durationpb.New(heartbeatEvery), Cancelled: dropped, //nolint:misspell // the field's name
+		NextHeartbeat: durationpb.New(heartbeatEvery), Cancelled: dropped,
 	}.Build(), nil
 }
 
