@@ -70,7 +70,18 @@ func TestFidelityDocument(t *testing.T) {
 	if string(got) != want {
 		t.Error("docs/fidelity.md is not what the tests say; run go test ./internal/e2e -run TestFidelityDocument -update")
 	}
-	there := testsOfThisPackage(t)
+	there := testsOf(t, ".")
+	for _, row := range badDays {
+		for _, name := range row.tests {
+			tests := there
+			if dir, test, found := strings.Cut(name, " "); found {
+				tests, name = testsOf(t, filepath.Join("../..", dir)), test
+			}
+			if !tests[name] {
+				t.Errorf("there is no test %s, which should show: %s", name, row.fault)
+			}
+		}
+	}
 	for _, row := range shownElsewhere {
 		name, _, _ := strings.Cut(row.test, "/")
 		if !there[name] {
@@ -111,6 +122,7 @@ func fidelityDocument() string {
 			}
 		}
 	}
+	b.WriteString(badDaysTable())
 	b.WriteString(fidelityLimits)
 	return b.String()
 }
@@ -129,9 +141,9 @@ func (b behaviour) outcome() string {
 
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-func testsOfThisPackage(t *testing.T) map[string]bool {
+func testsOf(t *testing.T, dir string) map[string]bool {
 	t.Helper()
-	files, err := filepath.Glob("*_test.go")
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
