@@ -12,6 +12,7 @@ func (r *Results) tables() string {
 	var b strings.Builder
 	m := r.Machine
 	fmt.Fprintf(&b, "%s, %s, %d cores, %.0f GB, %s, revision %s; medians of %d rounds.\n", m.CPU, m.System, m.Cores, m.MemoryGB, m.Go, m.Revision, r.Rounds)
+	b.WriteString(r.goals())
 	last := ""
 	for i := range r.Cases {
 		c := &r.Cases[i]
@@ -56,4 +57,51 @@ func (m *Measured) row(b *strings.Builder, way string) {
 		m.median(way, func(r Run) float64 { return r.SyncerCPU }), m.median(way, func(r Run) float64 { return r.ConnectorCPU }),
 		m.median(way, func(r Run) float64 { return r.SyncerMB }), m.median(way, func(r Run) float64 { return r.ConnectorMB }),
 		connector.Thousands(int(m.median(way, func(r Run) float64 { return float64(r.Requests) }))), fewest)
+}
+
+// goals is what the connectors are meant to reach and what they do.
+func (r *Results) goals() string {
+	found := false
+	find := func(name, vendor string, users int) *Measured {
+		for i := range r.Cases {
+			if c := &r.Cases[i]; c.Case == name && c.Vendor == vendor && c.Users == users {
+				found = true
+				return c
+			}
+		}
+		return nil
+	}
+	wall := func(r Run) float64 { return r.Wall }
+	row := func(goal, least string, of func(vendor string) string) string {
+		return fmt.Sprintf("| %s | %s | %s | %s |\n", goal, least, of("rudderstack"), of("guru"))
+	}
+	ratio := func(name, way, to string, users int) func(string) string {
+		return func(vendor string) string {
+			if c := find(name, vendor, users); c != nil {
+				return fmt.Sprintf("%.2f", c.ratio(way, to, wall))
+			}
+			return ""
+		}
+	}
+	table := "\n### Goals\n\n| | goal | RudderStack | Guru |\n|---|---|--:|--:|\n" +
+		row("20,000 users at 20 ms: naive ÷ connector", "≥ 8, Guru ≥ 3", ratio("latency", "naive", "connector", 20_000)) +
+		row("20,000 users at no latency: connector ÷ floor", "≤ 1.25", ratio("near", "connector", "floor", 20_000)) +
+		row("1,000,000 memberships at no latency: connector ÷ floor", "≤ 1.25", ratio("large", "connector", "floor", 100_000)) +
+		row("time a user at 100,000 users ÷ time a user at 1,000", "≤ 1.2", func(vendor string) string {
+			few, many := find("growth", vendor, 1_000), find("large", vendor, 100_000)
+			if few == nil || many == nil {
+				return ""
+			}
+			return fmt.Sprintf("%.2f", many.median("connector", wall)/100/few.median("connector", wall))
+		}) +
+		row("1,000,000 memberships: peak of the connector process", "< 100 MB", func(vendor string) string {
+			if c := find("large", vendor, 100_000); c != nil {
+				return fmt.Sprintf("%.0f MB", c.median("connector", func(r Run) float64 { return r.ConnectorMB }))
+			}
+			return ""
+		})
+	if !found {
+		return ""
+	}
+	return table
 }
