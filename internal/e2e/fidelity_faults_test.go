@@ -17,43 +17,53 @@ type badDay struct {
 var badDays = []badDay{
 	{
 		"429 on every third request", "waits as long as the vendor says, all workers together; right",
-		"both binaries, 1, 4 and 16 workers: right; each pause is logged once", []string{"TestRateLimitsAreWaitedOut", "pkg/rest TestPauseHoldsAllRequestsBack", "pkg/rest TestAPauseIsLoggedOnce"},
+		"both binaries, 1, 4 and 16 workers: right; each pause is logged once",
+		[]string{"TestRateLimitsAreWaitedOut", "pkg/rest TestPauseHoldsAllRequestsBack", "pkg/rest TestAPauseIsLoggedOnce"},
 	},
 	{
 		"`Retry-After` as seconds, as a date, as words; reset headers in seconds, milliseconds, since 1970", "the wait is what was meant, 10 s where nothing was",
-		"16 forms", []string{"pkg/rest TestRetryAt", "pkg/rest TestOddLimitHeadersOnAGoodAnswerDoNoHarm"},
+		"16 forms",
+		[]string{"pkg/rest TestRetryAt", "pkg/rest TestOddLimitHeadersOnAGoodAnswerDoNoHarm"},
 	},
 	{
 		"no good answer for 15 minutes (`--outage-minutes`)", "ends with Aborted, says since when and what the last answer was; the file stays as it was; the next run begins anew",
-		"on a clock of the test: not before, not after; two faults an hour apart are no outage", []string{"pkg/rest TestOutageEnds", "TestAnOutageCostsNoFile"},
+		"on a clock of the test: not before, not after; two faults an hour apart are no outage",
+		[]string{"pkg/rest TestOutageEnds", "TestAnOutageCostsNoFile"},
 	},
 	{
 		"failures in a row", "the wait grows from 1 s to 30 s and is short again after a success",
-		"without that, the SDK's own wait reached 60 s after 12 minutes of 5 % faults and stayed there", []string{"pkg/rest TestFailuresInARowWaitLonger"},
+		"without that, the SDK's own wait reached 60 s after 12 minutes of 5 % faults and stayed there",
+		[]string{"pkg/rest TestFailuresInARowWaitLonger"},
 	},
 	{
 		"a request that hangs, or brings a byte a second", "is cut off after 60 s and asked again",
-		"", []string{"pkg/rest TestBrokenConnections"},
+		"",
+		[]string{"pkg/rest TestBrokenConnections"},
 	},
 	{
 		"a redirect or a link to another origin, to http, to another name of the same host", "fails; nothing arrives there",
-		"both binaries, a listener at the other origin", []string{"pkg/rest TestCredentialStaysAtOneOrigin", "TestNothingIsSentInTheClear", "TestNothingLeaks"},
+		"both binaries, a listener at the other origin",
+		[]string{"pkg/rest TestCredentialStaysAtOneOrigin", "TestNothingIsSentInTheClear", "TestNothingLeaks"},
 	},
 	{
 		"a proxy in the environment; a private certificate authority", "are used; without the authority the run fails and names `SSL_CERT_FILE`",
-		"both binaries", []string{"TestAProxyFromTheEnvironmentIsUsed", "TestAPrivateAuthorityIsTrustedWhereItIsNamed"},
+		"both binaries",
+		[]string{"TestAProxyFromTheEnvironmentIsUsed", "TestAPrivateAuthorityIsTrustedWhereItIsNamed"},
 	},
 	{
 		"1 GiB of blanks, also as 1 MiB of gzip; a header of 12 MiB; 100,000 nested lists", "fails: FailedPrecondition",
-		"the connector's process stays below 400 MiB, with 16 such answers at a time", []string{"TestMonstersAreRefusedInLittleMemory", "pkg/rest TestBodiesAreBounded", "pkg/rest TestManyBombsAreReadOneAtATime"},
+		"the connector's process stays below 400 MiB, with 16 such answers at a time",
+		[]string{"TestMonstersAreRefusedInLittleMemory", "pkg/rest TestBodiesAreBounded", "pkg/rest TestManyBombsAreReadOneAtATime"},
 	},
 	{
 		"every failure above, at `--log-level debug`", "no credential in any form in output, files, page tokens or c1z; at `info` nobody's address",
-		"24 ways to fail for each binary", []string{"TestNothingLeaks"},
+		"24 ways to fail for each binary",
+		[]string{"TestNothingLeaks"},
 	},
 	{
 		"jitter, 5 % of 429, 5 % of 5xx, resets, truncated and slow bodies together, sync after sync in a daemon", "every c1z is right; no goroutine and no file stays open; memory is level",
-		"20,000 users and 200,000 memberships of RudderStack: right twice, 49 s and 40 s, 517 requests of which 67 failed; connector 54 and 55 MB. Small directories: 24 syncs in a row, 39 to 47 MB", []string{"TestSoak", "TestNoGoroutineIsLeft"},
+		"20,000 users and 200,000 memberships of RudderStack: right twice, 49 s and 40 s, 517 requests of which 67 failed; connector 54 and 55 MB. Small directories: 24 syncs in a row, 39 to 47 MB",
+		[]string{"TestSoak", "TestNoGoroutineIsLeft"},
 	},
 }
 
