@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	c1zv3 "github.com/conductorone/baton-sdk/pb/c1/c1z/v3"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
@@ -17,6 +19,9 @@ import (
 type syncRun struct {
 	id       string
 	finished bool
+	// foreign is a resource type in it that no connector of this repository
+	// has, as far as the head of the file tells; empty for none.
+	foreign string
 }
 
 // syncRuns lists the syncs that the file at path holds; none where there is
@@ -64,9 +69,21 @@ func manifestRuns(f *os.File) ([]syncRun, error) {
 	}
 	runs := make([]syncRun, 0, len(manifest.GetSyncRuns()))
 	for _, run := range manifest.GetSyncRuns() {
-		runs = append(runs, syncRun{id: run.GetSyncId(), finished: run.HasEndedAt()})
+		runs = append(runs, syncRun{
+			id: run.GetSyncId(), finished: run.HasEndedAt(),
+			foreign: foreignType(run.GetStats().GetResourcesByResourceType()),
+		})
 	}
 	return runs, nil
+}
+
+func foreignType(resources map[string]int64) string {
+	for _, kind := range slices.Sorted(maps.Keys(resources)) {
+		if kind != "user" && kind != "group" {
+			return kind
+		}
+	}
+	return ""
 }
 
 func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, err error) {

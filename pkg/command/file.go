@@ -31,8 +31,14 @@ func checkFile(ctx context.Context, path, scratchDir string) error {
 	}
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
-	if _, err := syncRuns(ctx, path, scratchDir); err != nil {
+	runs, err := syncRuns(ctx, path, scratchDir)
+	if err != nil {
 		return fmt.Errorf("%s: %s %w; move it away or name another file", fileSetting, path, err)
+	}
+	for _, run := range runs {
+		if run.foreign != "" {
+			return fmt.Errorf("%s: %s holds the sync of another connector, with resources of the type %s; move it away or name another file", fileSetting, path, run.foreign)
+		}
 	}
 	return nil
 }

@@ -1,9 +1,15 @@
 package command
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/connectorstore"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 )
 
 // The SDK reports most of these after the whole sync, some never.
@@ -109,5 +115,40 @@ func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
 	run.again().exits(0)
 	if got := mode(run.file); got != 0o640 {
 		t.Errorf("a file that is replaced has the permissions %o", got)
+	}
+}
+
+// Somebody's sync of another system must not go because of a slip in a path.
+func TestAFileOfAnotherConnectorIsKept(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t))
+	ctx := context.Background()
+	store, err := dotc1z.NewStore(ctx, run.file, dotc1z.WithTmpDir(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := v2.ResourceType_builder{Id: "app", DisplayName: "App"}.Build()
+	app := v2.Resource_builder{Id: v2.ResourceId_builder{ResourceType: "app", Resource: "a1"}.Build(), DisplayName: "An app"}.Build()
+	_, err = store.StartNewSync(ctx, connectorstore.SyncTypeFull, "")
+	for _, step := range []func() error{
+		func() error { return store.PutResourceTypes(ctx, kind) },
+		func() error { return store.PutResources(ctx, app) },
+		func() error { return store.EndSync(ctx) },
+		func() error { return store.Close(ctx) },
+	} {
+		if err == nil {
+			err = step()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(run.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.exits(2).says("--file (BATON_FILE)", "another connector, with resources of the type app")
+	if after, err := os.ReadFile(run.file); err != nil || !bytes.Equal(after, before) {
+		t.Error("the file is another")
 	}
 }
