@@ -129,7 +129,9 @@ func (s *Server) EditUser(id string, edit func(*Person)) {
 	defer s.dir.mu.Unlock()
 	d := s.dir
 	old := d.person[d.fold(id)]
-	p := *old // answers under way read the old one
+	d.cache.Lock() // answers under way may render the old one
+	p := *old
+	d.cache.Unlock()
 	p.rows = [2][]byte{}
 	edit(&p)
 	d.person[d.fold(p.ID)] = &p
@@ -174,7 +176,9 @@ func (s *Server) EditGroup(id string, edit func(*Team)) {
 }
 
 func (d *store) edit(old *Team, edit func(*Team)) {
-	t := *old // answers under way read the old one
+	d.cache.Lock() // answers under way may render the old one
+	t := *old
+	d.cache.Unlock()
 	t.rows = [2][]byte{}
 	t.Members = slices.Clone(t.Members)
 	edit(&t)
