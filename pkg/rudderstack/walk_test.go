@@ -208,7 +208,10 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 }
 
 // Whoever was in the directory all the time is in the result, whatever came
-// and went between two pages.
+// and went between two pages. A walk may fail now and then. How many do is
+// held to a bound only where the requests come one after the other: with
+// read-ahead, how often the directory changes between two pages depends on how
+// the machine schedules them.
 func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 	deviations := map[string]func(a ask) answer{
 		"standard": nil,
@@ -261,8 +264,9 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 						}
 					}
 				}
+				oneByOne := seed%2 == 0
 				source := server.start(t)
-				if seed%2 == 0 {
+				if oneByOne {
 					source = server.start(t, noReadAhead)
 				}
 				got, err := walkUsers(t, source)
@@ -271,7 +275,9 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 						t.Errorf("seed %d: %v", seed, err)
 					}
 					t.Logf("seed %d: %v", seed, err)
-					failed++
+					if oneByOne {
+						failed++
+					}
 					continue
 				}
 				have := map[string]bool{}
@@ -284,8 +290,8 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 					}
 				}
 			}
-			if failed > rounds/6 {
-				t.Errorf("%d of %d walks failed", failed, rounds)
+			if most := rounds / 2 / 6; failed > most {
+				t.Errorf("%d of %d walks failed, want at most %d", failed, rounds/2, most)
 			}
 		})
 	}
