@@ -87,9 +87,7 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 		// will be gone for longer than a sync waits.
 		var down atomic.Bool
 		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
-			scim := strings.HasSuffix(r.URL.Path, "/Groups") && !r.URL.Query().Has("excludedAttributes")
-			guru := strings.Contains(r.URL.Path, "/groups/") && strings.HasSuffix(r.URL.Path, "/members")
-			if scim || guru { // what is read last
+			if asksForMemberships(r) {
 				down.Store(true)
 			}
 			if !down.Load() {
@@ -114,6 +112,66 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 		f.answers(nil)
 		run = s.sync(t, run)
 		run.succeeds(t, s.truth())
+	})
+}
+
+// asksForMemberships says whether a request is for what is read last.
+func asksForMemberships(r *http.Request) bool {
+	scim := strings.HasSuffix(r.URL.Path, "/Groups") && !r.URL.Query().Has("excludedAttributes")
+	guru := strings.Contains(r.URL.Path, "/groups/") && strings.HasSuffix(r.URL.Path, "/members")
+	return scim || guru
+}
+
+// TestASyncGoesOnAfterAnOutage shows, with the real binaries, that a run soon
+// after one that an outage has ended reads memberships alone. What the vendor
+// has changed in between may be as it was before or after.
+func TestASyncGoesOnAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		f := s.startFront(t, nil)
+		var slow, down atomic.Bool
+		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
+			listsUsers := strings.HasSuffix(r.URL.Path, "/Users") && r.URL.Query().Get("count") != "1" ||
+				strings.HasSuffix(r.URL.Path, "/members") && r.URL.Query().Has("token")
+			if !down.Load() && listsUsers && slow.CompareAndSwap(false, true) {
+				// The SDK keeps its place every ten seconds at the most.
+				<-time.After(10*time.Second + 500*time.Millisecond)
+			}
+			if asksForMemberships(r) {
+				down.Store(true)
+			}
+			if down.Load() {
+				http.Error(w, "out of order", http.StatusServiceUnavailable)
+			}
+			return down.Load()
+		})
+		run := s.sync(t, nil, "BATON_OUTAGE_MINUTES=1")
+		if code := run.wait(); code != int(codes.Aborted) || !strings.Contains(run.lastLine(), "no good answer since") {
+			t.Fatalf("exit code %d: %s", code, run.lastLine())
+		}
+		kept, err := filepath.Glob(run.file + ".*.unfinished")
+		if err != nil || len(kept) != 1 || !strings.HasSuffix(run.lastLine(), "goes on with what is kept in "+kept[0]) {
+			t.Fatalf("%v are kept, %v; it said %s", kept, err, run.lastLine())
+		}
+		f.answers(nil)
+		s.change()
+		before := len(s.vendor.Requests())
+		run = s.sync(t, run, "BATON_OUTAGE_MINUTES=1")
+		run.succeeds(t, s.vendor.Truth())
+		got := run.lastSummary(t)
+		if got["resumed"] == nil || got["users"] != 230.0 {
+			t.Errorf("the summary says %v", got)
+		}
+		users := 0
+		for _, request := range s.vendor.Requests()[before:] {
+			if strings.HasSuffix(request.Path, "/Users") || strings.HasSuffix(request.Path, "/v1/members") {
+				users++
+			}
+		}
+		if users != 1 { // the check of the credentials
+			t.Errorf("users were asked for %d times", users)
+		}
 	})
 }
 

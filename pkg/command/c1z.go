@@ -87,27 +87,49 @@ func foreignType(resources map[string]int64) string {
 }
 
 func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, err error) {
-	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(scratchDir))
+	err = withStore(ctx, path, scratchDir, func(store c1zstore.Store) error {
+		return eachRun(ctx, store, func(run *c1zstore.SyncRun) {
+			runs = append(runs, syncRun{id: run.ID, finished: run.EndedAt != nil})
+		})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("is a damaged c1z (%w)", err)
 	}
+	return runs, nil
+}
+
+// withStore opens a c1z for reading, unpacked into scratchDir.
+func withStore(ctx context.Context, path, scratchDir string, read func(c1zstore.Store) error) (err error) {
+	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(scratchDir))
+	if err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, store.Close(ctx)) }()
+	return read(store)
+}
+
+func eachRun(ctx context.Context, store c1zstore.Store, do func(*c1zstore.SyncRun)) error {
 	lister, ok := store.(interface {
 		ListSyncRuns(ctx context.Context, pageToken string, pageSize uint32) ([]*c1zstore.SyncRun, string, error)
 	})
 	if !ok {
-		return nil, errors.New("is a c1z of an unknown kind")
+		return errors.New("its syncs cannot be listed")
 	}
-	for token := ""; ; {
+	return eachPage(func(token string) (string, error) {
 		page, next, err := lister.ListSyncRuns(ctx, token, 100)
-		if err != nil {
-			return nil, fmt.Errorf("is a damaged c1z (%w)", err)
-		}
 		for _, run := range page {
-			runs = append(runs, syncRun{id: run.ID, finished: run.EndedAt != nil})
+			do(run)
 		}
-		if next == "" || next == token {
-			return runs, nil
+		return next, err
+	})
+}
+
+// eachPage reads page after page of a list in a store.
+func eachPage(read func(token string) (next string, err error)) error {
+	for token := ""; ; {
+		next, err := read(token)
+		if err != nil || next == "" || next == token {
+			return err
 		}
 		token = next
 	}

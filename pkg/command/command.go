@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
 	sdkconfig "github.com/conductorone/baton-sdk/pkg/config"
@@ -101,7 +102,7 @@ func run[T field.Configurable](version string, info connector.Info, schema field
 		return next()
 	})
 	around(&cmd.RunE, func(next func() error) error {
-		p := &program{name: info.Name, v: v}
+		p := &program{name: info.Name, version: version, fields: fieldNames(schema), v: v, now: time.Now}
 		return p.run(ctx, next)
 	})
 	return cmd.Execute()
@@ -129,8 +130,11 @@ func egress(policy *cli.EgressPolicy) *rest.Egress {
 
 // program is one run of the bare command.
 type program struct {
-	name string
-	v    *viper.Viper
+	name, version string
+	// fields are the connector's own settings.
+	fields []string
+	v      *viper.Viper
+	now    func() time.Time
 }
 
 // run runs the SDK's command: a one-shot sync under supervision, everything

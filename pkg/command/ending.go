@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // configFault is the exit code of a fault in the configuration. It is the
@@ -21,6 +23,8 @@ type ending struct {
 	Line string `json:"line"`
 	// Code is the exit code, never 0.
 	Code int `json:"code"`
+	// Outage is that of a rest.Error.
+	Outage bool `json:"outage,omitempty"`
 }
 
 // Error implements error.
@@ -40,7 +44,8 @@ func endingOf(name string, err error) *ending {
 	case errors.Is(err, context.DeadlineExceeded):
 		code = int(codes.DeadlineExceeded)
 	}
-	return &ending{Line: oneLine(name, err), Code: code}
+	var fault *rest.Error
+	return &ending{Line: oneLine(name, err), Code: code, Outage: errors.As(err, &fault) && fault.Outage}
 }
 
 // transport is what gRPC and the SDK put before an error each time they pass

@@ -36,6 +36,9 @@ type summary struct {
 	Requests int64         `json:"requests"`
 	Retries  int64         `json:"retries"`
 	Waited   time.Duration `json:"waited"`
+	// Resumed is when the sync began that an outage has ended and this run has
+	// gone on with; zero for a sync of one run.
+	Resumed time.Time `json:"-"`
 }
 
 // observed is a connector server that sees how its syncs fare. It runs in the

@@ -32,8 +32,11 @@ func (p *program) summarise(ctx context.Context, done summary, file string, took
 	if err != nil {
 		return fmt.Errorf("the sync is finished, but its summary cannot be logged: %w", err)
 	}
-	ctxzap.Extract(ctx).Info("sync finished", append(done.fields(),
-		zap.Duration("took", took), zap.String("file", file))...)
+	fields := append(done.fields(), zap.Duration("took", took), zap.String("file", file))
+	if !done.Resumed.IsZero() {
+		fields = append(fields, zap.Time("resumed", done.Resumed))
+	}
+	ctxzap.Extract(ctx).Info("sync finished", fields...)
 	return nil
 }
 
@@ -47,6 +50,9 @@ func (s summary) text(name, file string, took time.Duration) string {
 		connector.Thousands(s.Users-s.Disabled), connector.Thousands(s.Disabled), connector.Thousands(s.Service)))
 	line("groups", s.Groups, "")
 	line("memberships", s.Memberships, "")
+	if !s.Resumed.IsZero() {
+		fmt.Fprintf(&b, "  %-12s%9s   with the sync that an outage ended; it began at %s\n", "went on", "", s.Resumed.UTC().Format(time.RFC3339))
+	}
 	line("requests", int(s.Requests), fmt.Sprintf("   %s retries, %s waited for rate limits",
 		connector.Thousands(int(s.Retries)), round(s.Waited)))
 	fmt.Fprintf(&b, "  Look at it: baton resources -f %s\n", shellWord(file))

@@ -41,6 +41,11 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	if err := checkFile(ctx, file, dir); err != nil {
 		return err
 	}
+	forgetUnfinished(file, maxUnfinished)
+	resumed, err := p.takeUnfinished(ctx, dir, file)
+	if err != nil {
+		return fmt.Errorf("cannot set aside what is left of an earlier run: %w", err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cannot find this program: %w", err)
@@ -73,7 +78,7 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	case stop != nil && !sealed:
 		return interrupted(p.name, file, stop)
 	case readJSON(dir, endingFile, &end) && end.Code != 0:
-		return &end
+		return p.keepUnfinished(ctx, dir, file, &end)
 	case ended != 0 && stop == nil:
 		return &ending{Code: ended, Line: fmt.Sprintf(
 			"%s: the sync was ended from outside or has crashed (%s): see the lines above; %s holds no finished sync from this run",
@@ -81,12 +86,18 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	case err != nil:
 		return fmt.Errorf("the sync was finished, but its file %w", err)
 	case sealed:
+		if done.Resumed = resumed; !resumed.IsZero() {
+			if done.Counts, err = recount(ctx, filepath.Join(dir, workFile), dir); err != nil {
+				return fmt.Errorf("the sync was finished, but its file cannot be read: %w", err)
+			}
+		}
 		if err := publish(filepath.Join(dir, workFile), file); err != nil {
 			return fmt.Errorf("the sync was finished, but %s: cannot write %s: %w", fileSetting, file, err)
 		}
+		forgetUnfinished(file, 0)
 		return p.summarise(ctx, done, file, time.Since(began))
 	case readJSON(dir, faultFile, &end) && end.Code != 0:
-		return &end
+		return p.keepUnfinished(ctx, dir, file, &end)
 	default:
 		return &ending{Code: int(codes.Internal), Line: fmt.Sprintf(
 			"%s: the sync has failed: see the lines above; %s holds no finished sync from this run", p.name, file)}

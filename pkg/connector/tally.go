@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	rs "github.com/conductorone/baton-sdk/pkg/types/resource"
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	"go.uber.org/zap"
 
@@ -28,6 +30,22 @@ type Counts struct {
 	Service     int `json:"service"`
 	Groups      int `json:"groups"`
 	Memberships int `json:"memberships"`
+}
+
+// Add counts a resource as this package makes them of users and groups.
+func (c *Counts) Add(resource *v2.Resource) {
+	switch resource.GetId().GetResourceType() {
+	case groupType.GetId():
+		c.Groups++
+	case userType.GetId():
+		c.Users++
+		if resource.GetStatus().GetStatus() == v2.Status_RESOURCE_STATUS_DISABLED {
+			c.Disabled++
+		}
+		if trait, err := rs.GetUserTrait(resource); err == nil && trait.GetAccountType() == v2.UserTrait_ACCOUNT_TYPE_SERVICE {
+			c.Service++
+		}
+	}
 }
 
 // Tally counts what passes through a connector, sync by sync, and says how

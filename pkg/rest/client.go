@@ -310,13 +310,14 @@ func (c *Client) settle(ctx context.Context, err error) error {
 	ctxzap.Extract(ctx).Error("the vendor has been out of reach for too long: giving up",
 		zap.Time("since", since), zap.Duration("limit", c.opts.Outage))
 	end := *e
-	end.Code = codes.Aborted
+	end.Code, end.Outage = codes.Aborted, true
 	end.RetryAt = time.Time{}
 	end.Advice = Advice{
 		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), c.opts.Outage),
 		Next:  "run the sync again when the vendor is back",
 	}
 	if e.RetryAt.Sub(now) > maxPause {
+		end.Outage = false // it has just begun
 		end.Advice = Advice{
 			Cause: fmt.Sprintf("the vendor asked for a pause until %s, longer than a sync waits (%s)", e.RetryAt.UTC().Format(time.RFC3339), maxPause),
 			Next:  "run the sync again after that",

@@ -663,6 +663,11 @@ func TestOutageEnds(t *testing.T) {
 					}
 					check(t, err, codes.Aborted, why, "run the sync again")
 				}
+				var e *Error
+				ended := s.code == uint32(codes.Aborted) && s.retryAfter != "3700"
+				if outage := errors.As(err, &e) && e.Outage; outage != ended {
+					t.Errorf("step %d is the end of an outage: %t", i, outage)
+				}
 			}
 		})
 	}

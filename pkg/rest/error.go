@@ -37,6 +37,9 @@ type Error struct {
 	Advice
 	// RetryAt is when to ask again; zero where the vendor did not say.
 	RetryAt time.Time
+	// Outage says that the vendor has been out of reach for longer than a sync
+	// waits, and may be back at any time.
+	Outage bool
 }
 
 // Error implements error.
