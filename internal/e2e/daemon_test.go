@@ -57,33 +57,40 @@ func (s *site) leaks(text string) bool {
 
 type newSite func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site
 
+// sites starts a simulator for each connector.
+var sites = map[string]newSite{
+	"baton-rudderstack": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
+		server := simulator.NewRudderStack(size, opts...).Start(t)
+		return &site{
+			vendor: server.Server, env: server.Env(), secret: server.Token(),
+			fields: map[string]any{"rudderstack-scim-base-url": server.URL(), "rudderstack-scim-token": server.Token()},
+		}
+	},
+	"baton-guru": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
+		server := simulator.NewGuru(size, opts...).Start(t)
+		return &site{
+			vendor: server.Server, env: server.Env(), secret: server.Token(),
+			fields: map[string]any{"base-url": server.URL(), "user-email": server.Email(), "api-token": server.Token()},
+		}
+	},
+}
+
 // eachSite runs a test for each connector.
 func eachSite(t *testing.T, test func(t *testing.T, start newSite)) {
-	for name, start := range map[string]newSite{
-		"baton-rudderstack": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
-			server := simulator.NewRudderStack(size, opts...).Start(t)
-			return &site{
-				vendor: server.Server, env: server.Env(), secret: server.Token(),
-				fields: map[string]any{"rudderstack-scim-base-url": server.URL(), "rudderstack-scim-token": server.Token()},
-			}
-		},
-		"baton-guru": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
-			server := simulator.NewGuru(size, opts...).Start(t)
-			return &site{
-				vendor: server.Server, env: server.Env(), secret: server.Token(),
-				fields: map[string]any{"base-url": server.URL(), "user-email": server.Email(), "api-token": server.Token()},
-			}
-		},
-	} {
+	for name := range sites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
-				s := start(t, size, opts...)
-				s.name = name
-				return s
+				return startSite(t, name, size, opts...)
 			})
 		})
 	}
+}
+
+func startSite(t testing.TB, name string, size simulator.Size, opts ...simulator.Option) *site {
+	s := sites[name](t, size, opts...)
+	s.name = name
+	return s
 }
 
 // truth is what a sync of the vendor's directory as it stands must hold, with

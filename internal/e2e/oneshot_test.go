@@ -175,6 +175,29 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 	})
 }
 
+// A slip in a path must not put Guru's people in the place of RudderStack's.
+func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]string{"baton-guru": "baton-rudderstack", "baton-rudderstack": "baton-guru"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := startSite(t, other, small)
+			earlier := first.sync(t, nil)
+			earlier.succeeds(t, first.truth())
+			s := startSite(t, name, small)
+			run := s.sync(t, earlier)
+			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "holds the sync of another connector") {
+				t.Errorf("exit code %d; it said %s", code, run.lastLine())
+			}
+			if n := len(s.vendor.Requests()); n > 0 {
+				t.Errorf("%d requests were sent", n)
+			}
+			compareTruth(t, run.file, first.truth())
+			run.leaves(t, "sync.c1z")
+		})
+	}
+}
+
 func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 	t.Parallel()
 	eachSite(t, func(t *testing.T, newSite newSite) {

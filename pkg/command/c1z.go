@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 
 	c1zv3 "github.com/conductorone/baton-sdk/pb/c1/c1z/v3"
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 	v3 "github.com/conductorone/baton-sdk/pkg/dotc1z/format/v3"
@@ -19,9 +18,6 @@ import (
 type syncRun struct {
 	id       string
 	finished bool
-	// foreign is a resource type in it that no connector of this repository
-	// has, as far as the head of the file tells; empty for none.
-	foreign string
 }
 
 // syncRuns lists the syncs that the file at path holds; none where there is
@@ -69,21 +65,9 @@ func manifestRuns(f *os.File) ([]syncRun, error) {
 	}
 	runs := make([]syncRun, 0, len(manifest.GetSyncRuns()))
 	for _, run := range manifest.GetSyncRuns() {
-		runs = append(runs, syncRun{
-			id: run.GetSyncId(), finished: run.HasEndedAt(),
-			foreign: foreignType(run.GetStats().GetResourcesByResourceType()),
-		})
+		runs = append(runs, syncRun{id: run.GetSyncId(), finished: run.HasEndedAt()})
 	}
 	return runs, nil
-}
-
-func foreignType(resources map[string]int64) string {
-	for _, kind := range slices.Sorted(maps.Keys(resources)) {
-		if kind != "user" && kind != "group" {
-			return kind
-		}
-	}
-	return ""
 }
 
 func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, err error) {
@@ -96,6 +80,30 @@ func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, er
 		return nil, fmt.Errorf("is a damaged c1z (%w)", err)
 	}
 	return runs, nil
+}
+
+// checkTypes fails if a c1z holds a resource type that is not the connector's
+// own. It unpacks the file, which takes a second or two at a million grants.
+func checkTypes(ctx context.Context, path, scratchDir string, own func(*v2.ResourceType) bool) error {
+	var foreign *v2.ResourceType
+	err := withStore(ctx, path, scratchDir, func(store c1zstore.Store) error {
+		return eachPage(func(token string) (string, error) {
+			page, err := store.ListResourceTypes(ctx, v2.ResourceTypesServiceListResourceTypesRequest_builder{PageToken: token}.Build())
+			for _, kind := range page.GetList() {
+				if !own(kind) {
+					foreign = kind
+				}
+			}
+			return page.GetNextPageToken(), err
+		})
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("is a damaged c1z (%w)", err)
+	case foreign != nil:
+		return fmt.Errorf("holds the sync of another connector, with the resource type %q (%s)", foreign.GetId(), foreign.GetDescription())
+	}
+	return nil
 }
 
 // withStore opens a c1z for reading, unpacked into scratchDir.

@@ -102,7 +102,7 @@ func run[T field.Configurable](version string, info connector.Info, schema field
 		return next()
 	})
 	around(&cmd.RunE, func(next func() error) error {
-		p := &program{name: info.Name, version: version, fields: fieldNames(schema), v: v, now: time.Now}
+		p := &program{info: info, version: version, fields: fieldNames(schema), v: v, now: time.Now}
 		return p.run(ctx, next)
 	})
 	return cmd.Execute()
@@ -130,7 +130,8 @@ func egress(policy *cli.EgressPolicy) *rest.Egress {
 
 // program is one run of the bare command.
 type program struct {
-	name, version string
+	info    connector.Info
+	version string
 	// fields are the connector's own settings.
 	fields []string
 	v      *viper.Viper
@@ -144,7 +145,7 @@ func (p *program) run(ctx context.Context, sdk func() error) error {
 	if dir := os.Getenv(workerEnv); dir != "" && oneShot {
 		return p.work(dir, sdk)
 	}
-	scratch, err := newScratch(tempdir.Resolve(p.v.GetString(tempDirFlag)), p.name)
+	scratch, err := newScratch(tempdir.Resolve(p.v.GetString(tempDirFlag)), p.info.Name)
 	if err != nil {
 		return err
 	}

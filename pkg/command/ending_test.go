@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/conductorone/baton-connectors/pkg/connector"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
@@ -53,7 +54,7 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 
 func TestAFullDiskIsNamed(t *testing.T) {
 	t.Parallel()
-	p := &program{name: "baton-test"}
+	p := &program{info: connector.Info{Name: "baton-test"}}
 	full := fmt.Errorf("pebble store close: save failed: %w", &os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC})
 	if end := p.workerEnding(full, "/tmp/baton-test-1-2"); end.Code != 8 || end.Line != "baton-test: no space left for temporary files in /tmp: free some, or point BATON_TMPDIR to another file system" {
 		t.Errorf("got %+v", end)

@@ -17,7 +17,7 @@ const fileSetting = rest.Setting("file")
 // checkFile refuses, before the sync, what would come to light after it: a
 // place that cannot be written, and a file that is no c1z and may be
 // somebody's work.
-func checkFile(ctx context.Context, path, scratchDir string) error {
+func (p *program) checkFile(ctx context.Context, path, scratchDir string) error {
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %s is not a file; name one, such as sync.c1z", fileSetting, path)
@@ -32,13 +32,11 @@ func checkFile(ctx context.Context, path, scratchDir string) error {
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
 	runs, err := syncRuns(ctx, path, scratchDir)
+	if err == nil && len(runs) > 0 {
+		err = checkTypes(ctx, path, scratchDir, p.info.Owns)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %s %w; move it away or name another file", fileSetting, path, err)
-	}
-	for _, run := range runs {
-		if run.foreign != "" {
-			return fmt.Errorf("%s: %s holds the sync of another connector, with resources of the type %s; move it away or name another file", fileSetting, path, run.foreign)
-		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -118,21 +119,52 @@ func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
 	}
 }
 
-// Somebody's sync of another system must not go because of a slip in a path.
+// Somebody's sync of another system must not go because of a slip in a path,
+// nor because this connector's resource types have the same names.
 func TestAFileOfAnotherConnectorIsKept(t *testing.T) {
 	t.Parallel()
-	run := invoke(t, newVendor(t))
+	for _, row := range []struct {
+		kind  *v2.ResourceType
+		keeps bool
+	}{
+		{v2.ResourceType_builder{Id: "app", DisplayName: "App", Description: "An app"}.Build(), true},
+		{v2.ResourceType_builder{Id: "user", DisplayName: "User", Description: "An account of a person or a program at Other"}.Build(), true},
+		{v2.ResourceType_builder{Id: "user", DisplayName: "User", Description: "In other words, an account at Test"}.Build(), false},
+	} {
+		t.Run(row.kind.GetDescription(), func(t *testing.T) {
+			t.Parallel()
+			run := invoke(t, newVendor(t))
+			writeC1Z(t, run.file, row.kind)
+			before, err := os.ReadFile(run.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !row.keeps {
+				run.exits(0)
+				return
+			}
+			run.exits(2).says("--file (BATON_FILE)", fmt.Sprintf("holds the sync of another connector, with the resource type %q (%s)", row.kind.GetId(), row.kind.GetDescription()))
+			if after, err := os.ReadFile(run.file); err != nil || !bytes.Equal(after, before) {
+				t.Error("the file is another")
+			}
+			run.leaves("sync.c1z")
+		})
+	}
+}
+
+// writeC1Z makes a finished sync with one resource.
+func writeC1Z(t *testing.T, path string, kind *v2.ResourceType) {
+	t.Helper()
 	ctx := context.Background()
-	store, err := dotc1z.NewStore(ctx, run.file, dotc1z.WithTmpDir(t.TempDir()))
+	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithTmpDir(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind := v2.ResourceType_builder{Id: "app", DisplayName: "App"}.Build()
-	app := v2.Resource_builder{Id: v2.ResourceId_builder{ResourceType: "app", Resource: "a1"}.Build(), DisplayName: "An app"}.Build()
+	one := v2.Resource_builder{Id: v2.ResourceId_builder{ResourceType: kind.GetId(), Resource: "1"}.Build(), DisplayName: "One"}.Build()
 	_, err = store.StartNewSync(ctx, connectorstore.SyncTypeFull, "")
 	for _, step := range []func() error{
 		func() error { return store.PutResourceTypes(ctx, kind) },
-		func() error { return store.PutResources(ctx, app) },
+		func() error { return store.PutResources(ctx, one) },
 		func() error { return store.EndSync(ctx) },
 		func() error { return store.Close(ctx) },
 	} {
@@ -142,13 +174,5 @@ func TestAFileOfAnotherConnectorIsKept(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	before, err := os.ReadFile(run.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run.exits(2).says("--file (BATON_FILE)", "another connector, with resources of the type app")
-	if after, err := os.ReadFile(run.file); err != nil || !bytes.Equal(after, before) {
-		t.Error("the file is another")
 	}
 }

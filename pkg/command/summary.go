@@ -19,7 +19,7 @@ import (
 // where it is JSON.
 func (p *program) summarise(ctx context.Context, done summary, file string, took time.Duration) error {
 	if p.v.GetString("log-format") == logging.LogFormatConsole {
-		fmt.Fprint(os.Stderr, done.text(p.name, file, took))
+		fmt.Fprint(os.Stderr, done.text(p.info.Name, file, took))
 		return nil
 	}
 	options := []logging.Option{

@@ -38,7 +38,7 @@ const (
 func (p *program) supervise(ctx context.Context, dir string) error {
 	began := time.Now()
 	file := p.v.GetString("file")
-	if err := checkFile(ctx, file, dir); err != nil {
+	if err := p.checkFile(ctx, file, dir); err != nil {
 		return err
 	}
 	forgetUnfinished(file, maxUnfinished)
@@ -76,13 +76,13 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	ended := endedWith(worker.ProcessState)
 	switch {
 	case stop != nil && !sealed:
-		return interrupted(p.name, file, stop)
+		return interrupted(p.info.Name, file, stop)
 	case readJSON(dir, endingFile, &end) && end.Code != 0:
 		return p.keepUnfinished(ctx, dir, file, &end)
 	case ended != 0 && stop == nil:
 		return &ending{Code: ended, Line: fmt.Sprintf(
 			"%s: the sync was ended from outside or has crashed (%s): see the lines above; %s holds no finished sync from this run",
-			p.name, worker.ProcessState, file)}
+			p.info.Name, worker.ProcessState, file)}
 	case err != nil:
 		return fmt.Errorf("the sync was finished, but its file %w", err)
 	case sealed:
@@ -100,7 +100,7 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 		return p.keepUnfinished(ctx, dir, file, &end)
 	default:
 		return &ending{Code: int(codes.Internal), Line: fmt.Sprintf(
-			"%s: the sync has failed: see the lines above; %s holds no finished sync from this run", p.name, file)}
+			"%s: the sync has failed: see the lines above; %s holds no finished sync from this run", p.info.Name, file)}
 	}
 }
 
@@ -181,7 +181,7 @@ func (p *program) work(dir string, sdk func() error) error {
 func (p *program) workerEnding(err error, dir string) *ending {
 	if errors.Is(err, syscall.ENOSPC) {
 		return &ending{Code: int(codes.ResourceExhausted), Line: fmt.Sprintf(
-			"%s: no space left for temporary files in %s: free some, or point BATON_TMPDIR to another file system", p.name, filepath.Dir(dir))}
+			"%s: no space left for temporary files in %s: free some, or point BATON_TMPDIR to another file system", p.info.Name, filepath.Dir(dir))}
 	}
-	return endingOf(p.name, err)
+	return endingOf(p.info.Name, err)
 }

@@ -42,7 +42,7 @@ func (p *program) unfinishedFile(file string) (string, error) {
 	for _, name := range slices.Concat(p.fields, sdkFields) {
 		settings[name] = p.v.Get(name)
 	}
-	text, err := json.Marshal([]any{p.name, p.version, settings})
+	text, err := json.Marshal([]any{p.info.Name, p.version, settings})
 	if err != nil {
 		return "", err
 	}

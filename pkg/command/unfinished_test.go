@@ -131,7 +131,7 @@ func TestASyncThatAnOutageHasEndedGoesOn(t *testing.T) {
 		"by a clock that is off": {began.Add(-time.Second), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &program{name: "baton-test", v: viper.New(), now: func() time.Time { return row.now }}
+			p := &program{info: connector.Info{Name: "baton-test"}, v: viper.New(), now: func() time.Time { return row.now }}
 			file, dir := filepath.Join(t.TempDir(), "sync.c1z"), t.TempDir()
 			kept, err := p.unfinishedFile(file)
 			if err != nil {

@@ -5,10 +5,12 @@ package connector
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/annotations"
 	"github.com/conductorone/baton-sdk/pkg/connectorbuilder"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -67,6 +69,21 @@ func (c *Connector) ResourceSyncers(context.Context) []connectorbuilder.Resource
 		return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, &typeScopedGroupSyncer{groupSyncer: groups, many: many}}
 	}
 	return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, groups}
+}
+
+// at gives a resource type a description that names the vendor, by which
+// Info.Owns knows it again in a file.
+func (i Info) at(kind *v2.ResourceType) *v2.ResourceType {
+	own := proto.CloneOf(kind)
+	own.SetDescription(kind.GetDescription() + i.suffix())
+	return own
+}
+
+func (i Info) suffix() string { return " at " + i.DisplayName }
+
+// Owns says whether a resource type is one of this connector's.
+func (i Info) Owns(kind *v2.ResourceType) bool {
+	return (kind.GetId() == userType.GetId() || kind.GetId() == groupType.GetId()) && strings.HasSuffix(kind.GetDescription(), i.suffix())
 }
 
 // failed opens an error with the connector's name, once, and says what it was

@@ -39,7 +39,7 @@ var typeScopedGroupType = v2.ResourceType_builder{
 
 type groupSyncer struct{ *Connector }
 
-func (s *groupSyncer) ResourceType(context.Context) *v2.ResourceType { return groupType }
+func (s *groupSyncer) ResourceType(context.Context) *v2.ResourceType { return s.info.at(groupType) }
 
 func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpAttrs) ([]*v2.Resource, *rs.SyncOpResults, error) {
 	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, s.source.Groups)
@@ -114,7 +114,7 @@ type typeScopedGroupSyncer struct {
 }
 
 func (s *typeScopedGroupSyncer) ResourceType(context.Context) *v2.ResourceType {
-	return typeScopedGroupType
+	return s.info.at(typeScopedGroupType)
 }
 
 func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ string, opts rs.SyncOpAttrs) ([]*v2.Grant, *rs.SyncOpResults, error) {

@@ -24,7 +24,7 @@ var userType = v2.ResourceType_builder{
 
 type userSyncer struct{ *Connector }
 
-func (s *userSyncer) ResourceType(context.Context) *v2.ResourceType { return userType }
+func (s *userSyncer) ResourceType(context.Context) *v2.ResourceType { return s.info.at(userType) }
 
 func (s *userSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpAttrs) ([]*v2.Resource, *rs.SyncOpResults, error) {
 	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, s.source.Users)
