@@ -52,6 +52,8 @@ const fidelityLimits = `
 - An order of rows that changes from request to request is noticed when the rows received last are not where they were.
   That is nearly always, but not certain.
 - A row that goes and comes back while the list is read.
+- Whether a SCIM server that does not page has exactly 50, 100, 200, 500 or 1,000 rows or cuts the list off there: the
+  sync fails and says so.
 `
 
 // TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.

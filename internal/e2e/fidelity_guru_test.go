@@ -11,6 +11,7 @@ var guruShapes = []struct{ fault, does string }{
 	{"usergroups-405", "answers 405 to /groups/usergroups; /groups works"},
 	{"usergroups-object", "answers one group to /groups/usergroups; /groups works"},
 	{"usergroups-html", "answers HTML to /groups/usergroups; /groups works"},
+	{"usergroups-empty", "answers [] to /groups/usergroups; /groups works"},
 	{"groups-404", "answers 404 to /groups; /groups/usergroups works"},
 	{"groups-paged", "lists groups a few at a time"},
 	{"link-tight", "has no blanks within the brackets of Link"},
@@ -54,6 +55,14 @@ func guruBehaviours() []behaviour {
 		{
 			name: "both-groups-404", does: "answers 404 to both paths of the groups",
 			code: codes.FailedPrecondition, words: []string{"/groups/usergroups", "/groups: ", "404", "base URL"},
+		},
+		{
+			name: "groups-empty", does: "answers [] to both paths of the groups",
+			code: codes.FailedPrecondition, words: []string{"/groups/usergroups", "/groups: ", "the list of groups is empty", "--sync-resource-types user"},
+		},
+		{
+			name: "members-page-blank", does: "answers 200 without a body to a later page of a group's members",
+			code: codes.FailedPrecondition, words: []string{"members", "an empty answer where a list belongs"},
 		},
 		{
 			name: "token-cycle", does: "leads from the last page of members to the first again",

@@ -36,6 +36,7 @@ var deviations = []struct{ fault, does string }{
 	{"no-emails", "states no e-mails"},
 	{"no-active", "does not say whether a user is active"},
 	{"list-without-members", "lists groups without their members"},
+	{"members-on-request", "states members only of a group that is asked for with attributes=members"},
 	{"members-null", "states null as the members of an empty group"},
 	{"members-missing", "states no members for an empty group"},
 	{"excluded-ignored", "ignores excludedAttributes"},
@@ -111,7 +112,7 @@ func rudderStackBehaviours() []behaviour {
 	for i := range all {
 		all[i].vendor = ofRudderStack
 		switch all[i].name {
-		case "cap-7", "list-without-members":
+		case "cap-7", "list-without-members", "members-on-request":
 			all[i].requests = 400
 		case "unstable-order":
 			all[i].requests = 100

@@ -194,6 +194,17 @@ var rudderStackFaults = []Fault{
 		wrap: perRow(isGroupList, func(_ *Server, _ int, row map[string]any) { delete(row, "members") }),
 	},
 	{
+		Name: "members-on-request", Vendor: "rudderstack", Outcome: Right, What: "groups have members only where attributes names them, and lists never",
+		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
+			if strings.HasPrefix(pathOf(r), "/Groups") && (isGroupList(r) || r.URL.Query().Get("attributes") != "members") {
+				for _, row := range rowsOf(body) {
+					delete(row, "members")
+				}
+			}
+			return body
+		}),
+	},
+	{
 		Name: "members-null", Vendor: "rudderstack", Outcome: Right, What: "members is null where a group is empty",
 		wrap: perGroup(func(row map[string]any) {
 			if members, stated := row["members"].([]any); stated && len(members) == 0 {

@@ -42,7 +42,8 @@ func transcript(t *testing.T, s any) []string {
 		paths = []string{"/whoami", "/members", "/members?token=" + url.QueryEscape(token), "/members?token=" + url.QueryEscape(last), "/groups", "/groups/usergroups"}
 		for i := range faultSize.GroupSizes {
 			id := server.vendor.groupID(i)
-			paths = append(paths, "/groups/"+id, "/groups/"+id+"/members")
+			list := "/groups/" + id + "/members"
+			paths = append(paths, "/groups/"+id, list, list+"?token="+url.QueryEscape(server.vendor.(*guru).makeToken(list, 1)))
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

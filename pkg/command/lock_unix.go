@@ -11,10 +11,11 @@ import (
 // acquire opens the file at path, making it if need be, and holds an
 // exclusive lock on it for as long as the file is open. The operating system
 // lets go of the lock when the process ends, however it ends. It returns
-// errLocked where another process, or this one, holds the lock.
+// errLocked where another process, or this one, holds the lock. It follows no
+// link: in a shared directory anybody may have put one there.
 func acquire(path string) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the caller's path
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // the caller's path
 		if err != nil {
 			return nil, err
 		}
@@ -28,7 +29,7 @@ func acquire(path string) (*os.File, error) {
 		// Between opening and locking its last holder may have removed it.
 		held, err := f.Stat()
 		if err == nil {
-			if there, statErr := os.Stat(path); statErr == nil && os.SameFile(held, there) {
+			if there, statErr := os.Lstat(path); statErr == nil && os.SameFile(held, there) {
 				return f, nil
 			}
 		}

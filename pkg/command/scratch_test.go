@@ -81,3 +81,25 @@ func TestRunsThatStartTogetherKeepTheirDirectories(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 }
+
+// In a directory that all share, a lock may be a link that somebody has put
+// there for root to follow.
+func TestALinkInTheWayIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	base, target := t.TempDir(), filepath.Join(t.TempDir(), "nologin")
+	trap := filepath.Join(base, "baton-test-1-1")
+	if err := os.Mkdir(trap, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, filepath.Join(trap, scratchLock)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newScratch(base, "baton-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.remove()
+	if _, err := os.Stat(target); !os.IsNotExist(err) {
+		t.Errorf("the link was followed: %v", err)
+	}
+}

@@ -74,9 +74,14 @@ func (s *Source) vanished(ctx context.Context, groupID string, notFound error) e
 }
 
 // decodeMembers reads who is in a group. For an empty group Guru answers 204
-// without a body; a body of no length is taken for the same.
+// without a body; a body of no length is taken for the same, but not on a
+// later page: that the group has one says that it is not empty.
 func decodeMembers(a *rest.Answer, page uint64) ([]directory.Member, error) {
-	rows, err := decodeList[memberRow](a, page, bodylessIsEmpty)
+	empty := bodylessIsEmpty
+	if page > 1 {
+		empty = noContentIsEmpty
+	}
+	rows, err := decodeList[memberRow](a, page, empty)
 	if err != nil {
 		return nil, err
 	}

@@ -74,8 +74,6 @@ func groupsPath(via route) []string {
 }
 
 func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
-	// A team always has the group of all its members, so no content on the
-	// first page is no list.
 	empty := noneIsEmpty
 	if page > 1 {
 		empty = noContentIsEmpty
@@ -83,6 +81,13 @@ func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
 	rows, err := decodeList[groupRow](a, page, empty)
 	if err != nil {
 		return nil, err
+	}
+	if page == 1 && len(rows) == 0 {
+		// The other path may have them. That neither has is not the truth.
+		return nil, &notListError{a.Errorf(codes.FailedPrecondition, rest.Advice{
+			Cause: "every team has the group of all its members, so the user of the API token may not see the groups",
+			Next:  "use the API token of a user with an administrative role on the team; to sync users alone, run with --sync-resource-types user",
+		}, "the list of groups is empty")}
 	}
 	out := make([]directory.Group, len(rows))
 	for i := range rows {

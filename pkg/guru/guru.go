@@ -83,7 +83,7 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.So
 		opts.Outage = time.Duration(cfg.OutageMinutes) * time.Minute
 	}
 	if opts.Now == nil {
-		opts.Now = time.Now
+		opts.Now = rest.WallClock
 	}
 	// RFC 7617, section 2: the user name, a colon, the password.
 	basic := base64.StdEncoding.EncodeToString([]byte(email + ":" + token))

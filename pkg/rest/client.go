@@ -58,7 +58,7 @@ type Options struct {
 	Timeout time.Duration
 	// BodyLimit bounds one body in bytes; 0 for DefaultBodyLimit.
 	BodyLimit int64
-	// Now is the clock; nil for time.Now.
+	// Now is the clock; nil for WallClock.
 	Now func() time.Time
 	// Stats counts the traffic; nil for a counter of the client's own.
 	Stats *Stats
@@ -96,6 +96,11 @@ type Advice struct {
 	Next string
 }
 
+// WallClock is the time of day. It leaves out Go's monotonic clock, which
+// stands still while AWS Lambda keeps a function frozen between two calls, so
+// that a vendor's pause would never pass there.
+func WallClock() time.Time { return time.Now().Round(0) }
+
 // Client reads one vendor's API. It is safe for concurrent use.
 type Client struct {
 	vendor  Vendor
@@ -117,7 +122,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		opts.BodyLimit = DefaultBodyLimit
 	}
 	if opts.Now == nil {
-		opts.Now = time.Now
+		opts.Now = WallClock
 	}
 	if opts.Stats == nil {
 		opts.Stats = &Stats{}
@@ -188,7 +193,7 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 	if err == nil {
 		err = read(a)
 	}
-	return c.settle(ctx, err)
+	return c.settle(ctx, u.String(), err)
 }
 
 // Ahead starts reading r in the background, so that a Get of the same request
@@ -290,17 +295,17 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 
 // settle keeps the books of an outage: it counts what a retry may heal and
 // puts an end to it when it has lasted too long.
-func (c *Client) settle(ctx context.Context, err error) error {
+func (c *Client) settle(ctx context.Context, place string, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || !e.retryable() {
 		if err == nil {
-			c.gate.healed()
+			c.gate.healed(place)
 		}
 		return err
 	}
 	c.opts.Stats.retries.Add(1)
 	now := c.opts.Now()
-	since, over := c.gate.failed(now, e.RetryAt)
+	since, over := c.gate.failed(now, place, e.RetryAt)
 	if !over {
 		if e.RetryAt.IsZero() {
 			e.RetryAt = now.Add(c.gate.backOff())

@@ -673,6 +673,84 @@ func TestOutageEnds(t *testing.T) {
 	}
 }
 
+// TestOnePlaceOutOfReachEndsASync shows that a request that always fails ends
+// its sync, whatever else is read well in the meantime, as by a health check
+// or another sync; and that one that is refused for a narrow limit does not.
+func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name       string
+		status     int
+		retryAfter string
+		ends       bool
+	}{
+		{"a fault", 500, "", true},
+		{"a limit", 429, "20", false},
+		{"closed for a while", 503, "20", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			now := &clock{t: began}
+			base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/Groups") {
+					if row.retryAfter != "" {
+						w.Header().Set("Retry-After", row.retryAfter)
+					}
+					w.WriteHeader(row.status)
+				}
+			})
+			c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+			for {
+				_, err := get(c, "Groups")
+				if now.now().Sub(began) > DefaultOutage {
+					if row.ends {
+						check(t, err, codes.Aborted, "/Groups: 500", "no good answer since 2026-01-02T03:04:05Z")
+					} else {
+						check(t, err, codes.Unavailable)
+					}
+					break
+				}
+				check(t, err, codes.Unavailable)
+				now.add(30 * time.Second)
+				if _, err := get(c, "Users"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestALongPauseHoldsNobodyBack shows that a vendor that asks for a pause of a
+// day ends the sync that it asks, and that the next one finds out by itself
+// whether that still holds.
+func TestALongPauseHoldsNobodyBack(t *testing.T) {
+	t.Parallel()
+	var arrived atomic.Int32
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if arrived.Add(1) == 1 {
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(503)
+		}
+	})
+	c := client(t, base)
+	_, err := get(c, "Users")
+	check(t, err, codes.Aborted, "asked for a pause until")
+	if _, err := get(c, "Users"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheClockIsThatOfTheWall shows that time passes for a client while AWS
+// Lambda keeps its process frozen, when Go's monotonic clock stands still.
+func TestTheClockIsThatOfTheWall(t *testing.T) {
+	t.Parallel()
+	c := client(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(_ *Vendor, o *Options) { o.Now = nil })
+	if at := c.opts.Now(); at != at.Round(0) { //nolint:revive // not Equal: that would pass over the monotonic clock
+		t.Errorf("%s has a monotonic reading", at)
+	}
+}
+
 // TestOutageEndsWhereRequestsMayTakeLong shows that a vendor that lets every
 // request hang is out of reach, however long the user lets a request take.
 func TestOutageEndsWhereRequestsMayTakeLong(t *testing.T) {

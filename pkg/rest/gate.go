@@ -27,7 +27,7 @@ const (
 )
 
 // gate holds all requests back while the vendor asks for a pause, and knows
-// since when nothing has succeeded.
+// since when nothing has succeeded, at all and at each place.
 type gate struct {
 	limit time.Duration
 	// calm is how long no failure may be seen for the next one to count as a
@@ -40,7 +40,14 @@ type gate struct {
 	last  time.Time // latest failure
 	grace time.Time // end of the first pause of this outage
 	fails int       // failures since the last success
+	// places are the URLs that have not been read since a failure for which
+	// the vendor named no time. Other calls may succeed all the while: those of
+	// another sync, say, or a health check.
+	places map[string]streak
 }
+
+// streak is a row of failures.
+type streak struct{ since, last time.Time }
 
 // blocked says whether requests must wait, and until when.
 func (g *gate) blocked(now time.Time) (time.Time, bool) {
@@ -57,7 +64,8 @@ func (g *gate) troubled() bool {
 }
 
 // pause holds requests back until a time and returns by how much that
-// lengthens the wait.
+// lengthens the wait. A pause longer than a sync waits holds nobody back: the
+// sync ends, and the next asks again.
 func (g *gate) pause(now, until time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -65,25 +73,30 @@ func (g *gate) pause(now, until time.Time) time.Duration {
 	if g.until.After(from) {
 		from = g.until
 	}
-	if !until.After(from) {
+	if !until.After(from) || until.Sub(now) > maxPause {
 		return 0
 	}
 	g.until = until
 	return until.Sub(from)
 }
 
-// healed forgets the outage.
-func (g *gate) healed() {
+// healed notes a success at a place.
+func (g *gate) healed(place string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.since, g.last, g.grace, g.fails = time.Time{}, time.Time{}, time.Time{}, 0
+	delete(g.places, place)
 }
 
-// failed records a failure that a retry may heal and says since when nothing
-// succeeded and whether that has lasted too long. The first wait that the
-// vendor asked for does not count, up to maxPause; one beyond it is too long
-// at once.
-func (g *gate) failed(now, retryAt time.Time) (since time.Time, over bool) {
+// failed records a failure at a place that a retry may heal. It says since
+// when nothing succeeded and whether that has lasted too long. The first wait
+// that the vendor asked for does not count, up to maxPause; one beyond it is
+// too long at once.
+//
+// A failure for which the vendor named no time also counts at its place alone.
+// One for which it did does not: where many calls share a narrow limit, one of
+// them may wait for long.
+func (g *gate) failed(now time.Time, place string, retryAt time.Time) (since time.Time, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.since.IsZero() || now.Sub(g.last) > g.calm {
@@ -101,7 +114,30 @@ func (g *gate) failed(now, retryAt time.Time) (since time.Time, over bool) {
 	if g.grace.After(start) {
 		start = g.grace
 	}
-	return g.since, now.Sub(start) > g.limit
+	if now.Sub(start) > g.limit || !retryAt.IsZero() {
+		return g.since, now.Sub(start) > g.limit
+	}
+	here := g.at(now, place)
+	return here, now.Sub(here) > g.limit
+}
+
+// at notes a failure at a place and says since when nothing succeeded there.
+func (g *gate) at(now time.Time, place string) time.Time {
+	for other, s := range g.places {
+		if now.Sub(s.last) > g.calm {
+			delete(g.places, other)
+		}
+	}
+	s, known := g.places[place]
+	if !known {
+		s.since = now
+		if g.places == nil {
+			g.places = map[string]streak{}
+		}
+	}
+	s.last = now
+	g.places[place] = s
+	return s.since
 }
 
 // backOff is how long one call had better wait after a failure for which the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +57,14 @@ var groupMembers = &collection[membersRow]{
 		return nil
 	},
 }
+
+// askedMembers is groupMembers for servers that return members only where
+// they are asked for (RFC 7643, section 7: "returned" is "request").
+var askedMembers = func() *collection[membersRow] {
+	asked := *groupMembers
+	asked.query = url.Values{"attributes": {"members"}}
+	return &asked
+}()
 
 type memberKind int
 
@@ -210,6 +219,9 @@ func (s *Source) oneGroup(ctx context.Context, c cursor, written string) (direct
 	}
 	var page directory.Page[directory.Membership]
 	row, err := readGroup(ctx, s, groupMembers, c.Group)
+	if err == nil && row.Members == nil {
+		row, err = readGroup(ctx, s, askedMembers, c.Group)
+	}
 	if codeOf(err) == codes.NotFound {
 		return page, s.vanished(ctx, c.Group, err)
 	}
@@ -378,14 +390,25 @@ func (k *remainders) take(written string) (remainder, bool) {
 type groupIDs struct {
 	// turn is held by the one who loads or looks.
 	turn chan struct{}
-	// began is when the set began to be loaded; zero for no set.
-	began time.Time
+	// loaded is when the set was complete; zero for no set.
+	loaded time.Time
 	// ids are fingerprints in order: 8 bytes a group.
 	ids []uint64
+	// rest is the walk that a load goes on with that could not be completed,
+	// stopped is when that was, and found are the ids that it has brought. To
+	// begin anew each time would never end at a vendor that refuses every
+	// third request.
+	rest    *walk
+	stopped time.Time
+	found   []uint64
 }
 
-// maxSetAge is how old the set may be when it classifies a member.
-const maxSetAge = 2 * time.Minute
+const (
+	// maxSetAge is how old the set may be when it classifies a member.
+	maxSetAge = 2 * time.Minute
+	// maxStopped is longer than the longest pause that a sync takes part in.
+	maxStopped = 90 * time.Minute
+)
 
 func newGroupIDs() groupIDs { return groupIDs{turn: make(chan struct{}, 1)} }
 
@@ -394,7 +417,7 @@ func (s *Source) isGroup(ctx context.Context, id string) (bool, error) {
 	return s.known.has(ctx, s, id, s.now().Add(-maxSetAge))
 }
 
-// has says whether the set, loaded not before a time, holds an id. One loads
+// has says whether the set, complete not before a time, holds an id. One loads
 // at a time; the others wait and share.
 func (g *groupIDs) has(ctx context.Context, s *Source, id string, since time.Time) (bool, error) {
 	select {
@@ -403,44 +426,51 @@ func (g *groupIDs) has(ctx context.Context, s *Source, id string, since time.Tim
 	case <-ctx.Done():
 		return false, status.FromContextError(ctx.Err()).Err()
 	}
-	if g.began.IsZero() || g.began.Before(since) {
-		began := s.now()
-		ids, err := allGroupIDs(ctx, s)
-		if err != nil {
+	if g.loaded.IsZero() || g.loaded.Before(since) {
+		if err := g.load(ctx, s); err != nil {
 			return false, err
 		}
-		slices.Sort(ids)
-		g.began, g.ids = began, ids
 	}
 	_, found := slices.BinarySearch(g.ids, directory.Fingerprint(id))
 	return found, nil
+}
+
+// load reads the list of groups, from where the last load stopped.
+func (g *groupIDs) load(ctx context.Context, s *Source) error {
+	if g.rest == nil || s.now().Sub(g.stopped) > maxStopped {
+		begin := newWalk()
+		g.rest, g.found = &begin, nil
+	}
+	for g.rest != nil {
+		got, err := step(ctx, s, groupNames, *g.rest)
+		if err != nil {
+			var none bool
+			if none, err = s.noGroups(ctx, g.rest, err); !none {
+				g.stopped = s.now()
+				if code := codeOf(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
+					g.rest = nil // to go on would meet the same
+				}
+				return err
+			}
+		}
+		for i := range got.rows {
+			g.found = append(g.found, directory.Fingerprint(got.rows[i].ID))
+		}
+		g.rest = got.next
+	}
+	slices.Sort(g.found)
+	g.ids, g.found, g.loaded = g.found, nil, s.now()
+	return nil
 }
 
 // forget drops the set: a sync that begins reads its own.
 func (g *groupIDs) forget(ctx context.Context) {
 	select {
 	case g.turn <- struct{}{}:
-		g.began, g.ids = time.Time{}, nil
+		g.loaded, g.ids, g.rest, g.found = time.Time{}, nil, nil, nil
 		<-g.turn
 	case <-ctx.Done():
 	}
-}
-
-func allGroupIDs(ctx context.Context, s *Source) ([]uint64, error) {
-	var ids []uint64
-	begin := newWalk()
-	for w := &begin; w != nil; {
-		got, err := step(ctx, s, groupNames, *w)
-		if err != nil {
-			_, err = s.noGroups(ctx, w, err)
-			return nil, err
-		}
-		for i := range got.rows {
-			ids = append(ids, directory.Fingerprint(got.rows[i].ID))
-		}
-		w = got.next
-	}
-	return ids, nil
 }
 
 // codeOf is the gRPC code of an error.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 func values(prefix string, n int) []string {
@@ -428,5 +429,46 @@ func TestMembersOfOneFingerprintAreServedTogether(t *testing.T) {
 	rest, ok := s.kept.take(page.Next)
 	if !ok || len(rest.many) != 1 {
 		t.Errorf("kept %v", rest.many)
+	}
+}
+
+// A vendor that refuses every third request, or answers slowly, must not keep
+// a sync for ever at telling users from groups.
+func TestTheSetOfGroupsIsLoadedInTheEnd(t *testing.T) {
+	t.Parallel()
+	now, asked, refused := time.Unix(1e9, 0), 0, false
+	server := &scim{groups: ids("g", 950)}
+	server.other = func(w http.ResponseWriter, _ *http.Request) bool {
+		now = now.Add(time.Minute) // a load takes longer than a set may be old
+		if asked++; asked%3 == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+			refused = true
+			return true
+		}
+		return false
+	}
+	source := server.start(t, noReadAhead, func(o *rest.Options) { o.Now = func() time.Time { return now } })
+	for tries := 1; ; tries++ {
+		found, err := source.isGroup(t.Context(), "g00950")
+		if err == nil {
+			if !found {
+				t.Error("the last group is not in the set")
+			}
+			break
+		}
+		if codeOf(err) != codes.Unavailable || tries > 10 {
+			t.Fatalf("try %d: %v", tries, err)
+		}
+	}
+	if !refused {
+		t.Error("nothing was refused: this shows nothing")
+	}
+	for range 2 {
+		if found, err := source.isGroup(t.Context(), "u00001"); err != nil || found {
+			t.Errorf("a user is taken for a group: %t, %v", found, err)
+		}
+	}
+	if most := (950/100 + 1) * 3 / 2; asked > most {
+		t.Errorf("%d requests, want at most %d", asked, most)
 	}
 }

@@ -63,7 +63,7 @@ func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (direc
 		opts.Outage = time.Duration(cfg.OutageMinutes) * time.Minute
 	}
 	if opts.Now == nil {
-		opts.Now = time.Now
+		opts.Now = rest.WallClock
 	}
 	client, err := rest.New(ctx, rest.Vendor{
 		Base:          base,

@@ -131,8 +131,10 @@ func (w *walk) endsByCursor() bool {
 	return w.Total == w.Seen || w.Total < 0 && w.Seen < pageRows && !usualLimit(w.Seen)
 }
 
-// usualLimit says that servers limit their pages to so many rows.
-func usualLimit(n int) bool { return n == pageRows || n == pageRows/2 }
+// usualLimit says that servers limit their pages to so many rows, if to none
+// that was asked for. Smaller ones are usual as well, but so are directories
+// of that size at servers that do not page.
+func usualLimit(n int) bool { return n == 50 || n == 100 || n == 200 || n == 500 || n == 1000 }
 
 // count is the count of the next request.
 func (w *walk) count() int {
@@ -361,7 +363,7 @@ func (w *walk) learn(next *walk, s sight, total int) {
 		next.Began = total
 	}
 	// A server that sends more rows than it was asked for does not page.
-	next.Sure = w.Sure || total > s.n || s.n > pageRows
+	next.Sure = w.Sure || total > s.n || s.n > pageRows && !usualLimit(s.n)
 }
 
 // take hands on the new rows of a page and goes on to the next.
