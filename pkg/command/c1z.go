@@ -12,12 +12,31 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 	v3 "github.com/conductorone/baton-sdk/pkg/dotc1z/format/v3"
+
+	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
 // syncRun is one sync in a c1z.
 type syncRun struct {
 	id       string
 	finished bool
+	// users, groups and grants are how many it holds; grants includes those
+	// that follow from nested groups.
+	users, groups, grants int
+}
+
+func newSyncRun(id string, finished bool, stats interface {
+	GetResourcesByResourceType() map[string]int64
+	GetGrants() int64
+}) syncRun {
+	kinds := stats.GetResourcesByResourceType()
+	return syncRun{id: id, finished: finished, users: int(kinds["user"]), groups: int(kinds["group"]), grants: int(stats.GetGrants())}
+}
+
+// agrees says whether what was counted as it was read can be what is in the
+// file. A row that was read twice, as when rows move, was counted twice.
+func (r *syncRun) agrees(counts connector.Counts) bool {
+	return counts.Users == r.users && counts.Groups == r.groups && counts.Memberships <= r.grants
 }
 
 // syncRuns lists the syncs that the file at path holds; none where there is
@@ -65,7 +84,7 @@ func manifestRuns(f *os.File) ([]syncRun, error) {
 	}
 	runs := make([]syncRun, 0, len(manifest.GetSyncRuns()))
 	for _, run := range manifest.GetSyncRuns() {
-		runs = append(runs, syncRun{id: run.GetSyncId(), finished: run.HasEndedAt()})
+		runs = append(runs, newSyncRun(run.GetSyncId(), run.HasEndedAt(), run.GetStats()))
 	}
 	return runs, nil
 }
@@ -73,7 +92,7 @@ func manifestRuns(f *os.File) ([]syncRun, error) {
 func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, err error) {
 	err = withStore(ctx, path, scratchDir, func(store c1zstore.Store) error {
 		return eachRun(ctx, store, func(run *c1zstore.SyncRun) {
-			runs = append(runs, syncRun{id: run.ID, finished: run.EndedAt != nil})
+			runs = append(runs, newSyncRun(run.ID, run.EndedAt != nil, run.Stats))
 		})
 	})
 	if err != nil {

@@ -32,7 +32,7 @@ func (p *program) summarise(ctx context.Context, done summary, file string, took
 	if err != nil {
 		return fmt.Errorf("the sync is finished, but its summary cannot be logged: %w", err)
 	}
-	fields := append(done.fields(), zap.Duration("took", took), zap.String("file", file))
+	fields := append(done.fields(), zap.Duration("took", took), zap.String("file", file), zap.String("look", look(file)))
 	if !done.Resumed.IsZero() {
 		fields = append(fields, zap.Time("resumed", done.Resumed))
 	}
@@ -55,9 +55,12 @@ func (s summary) text(name, file string, took time.Duration) string {
 	}
 	line("requests", int(s.Requests), fmt.Sprintf("   %s retries, %s waited for rate limits",
 		connector.Thousands(int(s.Retries)), round(s.Waited)))
-	fmt.Fprintf(&b, "  Look at it: baton resources -f %s\n", shellWord(file))
+	fmt.Fprintf(&b, "  Look at it: %s\n", look(file))
 	return b.String()
 }
+
+// look is the command that shows a c1z.
+func look(file string) string { return "baton resources -f " + shellWord(file) }
 
 // round keeps what a person reads of a duration.
 func round(d time.Duration) time.Duration {

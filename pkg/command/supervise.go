@@ -68,14 +68,14 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	stop := await(worker, leash, signals)
 
 	var done summary
-	sealed := readJSON(dir, summaryFile, &done)
-	if sealed {
-		sealed, err = holds(ctx, filepath.Join(dir, workFile), dir, done.SyncID)
+	var held *syncRun
+	if readJSON(dir, summaryFile, &done) {
+		held, err = finished(ctx, filepath.Join(dir, workFile), dir, done.SyncID)
 	}
 	var end ending
 	ended := endedWith(worker.ProcessState)
 	switch {
-	case stop != nil && !sealed:
+	case stop != nil && held == nil:
 		return interrupted(p.info.Name, file, stop)
 	case readJSON(dir, endingFile, &end) && end.Code != 0:
 		return p.keepUnfinished(ctx, dir, file, &end)
@@ -85,8 +85,8 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 			p.info.Name, worker.ProcessState, file)}
 	case err != nil:
 		return fmt.Errorf("the sync was finished, but its file %w", err)
-	case sealed:
-		if done.Resumed = resumed; !resumed.IsZero() {
+	case held != nil:
+		if done.Resumed = resumed; !resumed.IsZero() || !held.agrees(done.Counts) {
 			if done.Counts, err = recount(ctx, filepath.Join(dir, workFile), dir); err != nil {
 				return fmt.Errorf("the sync was finished, but its file cannot be read: %w", err)
 			}
@@ -140,18 +140,18 @@ func interrupted(name, file string, by os.Signal) *ending {
 	return &ending{Code: code, Line: fmt.Sprintf("%s: interrupted: %s holds no finished sync from this run; run the same command again", name, file)}
 }
 
-// holds says whether the file holds that sync, finished.
-func holds(ctx context.Context, file, dir, syncID string) (bool, error) {
+// finished is that sync in the file, nil if it is not there or not finished.
+func finished(ctx context.Context, file, dir, syncID string) (*syncRun, error) {
 	runs, err := syncRuns(ctx, file, dir)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	for _, run := range runs {
-		if run.finished && run.id == syncID {
-			return true, nil
+	for i := range runs {
+		if runs[i].finished && runs[i].id == syncID {
+			return &runs[i], nil
 		}
 	}
-	return false, nil
+	return nil, nil //nolint:nilnil // it is not there, which is no error of reading
 }
 
 // work is the run of a worker: the SDK's sync into the scratch directory, for

@@ -103,6 +103,8 @@ func TestTallySaysHowFarItIs(t *testing.T) {
 	tally.users(ctx, "s", userPage(3000, rows...), false) // a total that cannot be right
 	tally.groups(ctx, "s", groupPage(7), true)            // too soon after the last line
 	now = now.Add(progressEvery)
+	tally.groups(ctx, "s", groupPage(100), false)
+	now = now.Add(progressEvery)
 	tally.memberships(ctx, "s", 1234567)
 
 	var got []string
@@ -112,6 +114,7 @@ func TestTallySaysHowFarItIs(t *testing.T) {
 	want := []string{
 		"sync progress: users 3,000 of about 12,000",
 		"sync progress: users 3,500",
+		"sync progress: groups 107",
 		"sync progress: memberships 1,234,567",
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -21,8 +21,8 @@ const (
 	// rows of the list. To begin anew counts as five where the order of the
 	// rows is in doubt.
 	maxBack = 20
-	// maxSeen ends a walk through a list without end.
-	maxSeen = 10_000_000
+	// maxSeen ends a walk through a list without end, after 20,000 requests.
+	maxSeen = 2_000_000
 	// maxGrowth is by how many rows a list may more than double while it is
 	// read.
 	maxGrowth = 1000
