@@ -1,0 +1,47 @@
+package e2e
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// What the packages of a binary may allocate before main begins. It stands for
+// the time that a start takes, which says more of the machine than of the
+// binary. Nearly all of it is the SDK's: what exceeds a budget has taken a new
+// dependency along. Raise one only if that was meant.
+const (
+	startupAllocations = 14_500
+	startupBytes       = 2_700_000
+)
+
+// TestStartUpDoesNotGrow looks at the commands that only print, which scripts
+// and probes call often.
+func TestStartUpDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"baton-rudderstack", "baton-guru"} {
+		for _, arg := range []string{"--help", "capabilities"} {
+			t.Run(name+" "+arg, func(t *testing.T) {
+				t.Parallel()
+				p := start(t, binary(t, name), []string{"GODEBUG=inittrace=1"}, arg)
+				if code := p.wait(); code != 0 {
+					t.Fatalf("exit code %d", code)
+				}
+				bytes, allocations, packages := 0, 0, 0
+				for _, m := range regexp.MustCompile(`(?m)^init .* (\d+) bytes, (\d+) allocs$`).FindAllStringSubmatch(p.stderr.String(), -1) {
+					b, _ := strconv.Atoi(m[1])
+					a, _ := strconv.Atoi(m[2])
+					bytes, allocations, packages = bytes+b, allocations+a, packages+1
+				}
+				if packages < 100 {
+					t.Fatalf("%d packages are told of:\n%s", packages, strings.TrimSpace(p.stderr.String()))
+				}
+				t.Logf("%d packages, %d allocations, %d bytes", packages, allocations, bytes)
+				if allocations > startupAllocations || bytes > startupBytes {
+					t.Errorf("%d allocations and %d bytes, above the budget of %d and %d", allocations, bytes, startupAllocations, startupBytes)
+				}
+			})
+		}
+	}
+}
