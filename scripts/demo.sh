@@ -57,7 +57,16 @@ look() {
 	return "$code"
 }
 
-"$bin/simulators" --users 10 --groups 4 --members 3 --env-file "$work/env" >"$work/simulators" 2>&1 &
+# DEMO_FAULTS names faults of the simulators, with blanks between them, such as
+# "rate-limit-seconds server-error,every=5"; "bin/simulators --list-faults"
+# lists all.
+set -f # a fault's path may have an asterisk
+set --
+for fault in ${DEMO_FAULTS:-}; do
+	set -- "$@" --fault "$fault"
+done
+set +f
+"$bin/simulators" --users 10 --groups 4 --members 3 --env-file "$work/env" "$@" >"$work/simulators" 2>&1 &
 simulators=$!
 tries=0
 until [ -e "$work/env" ]; do

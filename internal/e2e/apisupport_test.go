@@ -2,71 +2,211 @@ package e2e
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestEveryFieldReadIsDocumented holds docs/api-support.md against the code:
-// each JSON field that a vendor package decodes stands there.
-func TestEveryFieldReadIsDocumented(t *testing.T) {
-	t.Parallel()
+// vendorPages are the parts of docs/api-support.md by vendor package.
+var vendorPages = map[string]string{"rudderstack": "RudderStack (SCIM 2.0)", "guru": "Guru (REST API v1)"}
+
+func vendorPage(t *testing.T, vendor string) string {
+	t.Helper()
 	page, err := os.ReadFile("../../docs/api-support.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := map[string]bool{}
-	for _, word := range regexp.MustCompile(`[A-Za-z_$]+`).FindAllString(string(page), -1) {
-		words[word] = true
-	}
-	fields := 0
-	for _, vendor := range []string{"rudderstack", "guru"} {
-		paths, err := filepath.Glob("../../pkg/" + vendor + "/*.go")
-		if err != nil {
-			t.Fatal(err)
+	return section(t, string(page), vendorPages[vendor])
+}
+
+// jsonFields are the JSON fields that a vendor package decodes, each with the
+// file that does.
+func jsonFields(t *testing.T, vendor string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	eachFile(t, vendor, func(path string, file *ast.File) {
+		// A cursor is JSON as well, but nothing of the vendor's.
+		if filepath.Base(path) == "cursor.go" || filepath.Base(path) == "walk.go" {
+			return
 		}
-		for _, path := range paths {
-			if strings.HasSuffix(path, "_test.go") {
-				continue
+		ast.Inspect(file, func(n ast.Node) bool {
+			field, ok := n.(*ast.Field)
+			if !ok || field.Tag == nil {
+				return true
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			tag, err := strconv.Unquote(field.Tag.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
-			// A cursor is JSON as well, but nothing of the vendor's.
-			if filepath.Base(path) == "cursor.go" || filepath.Base(path) == "walk.go" {
+			if name, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ","); name != "" && name != "-" {
+				out[name] = path
+			}
+			return true
+		})
+	})
+	return out
+}
+
+// TestEveryFieldReadIsDocumented holds docs/api-support.md against the code:
+// each JSON field that a vendor package decodes stands in that vendor's part,
+// and each field in the tables there is one that the package decodes.
+func TestEveryFieldReadIsDocumented(t *testing.T) {
+	t.Parallel()
+	name := regexp.MustCompile(`[A-Za-z_$]+`)
+	for vendor, least := range map[string]int{"rudderstack": 30, "guru": 16} {
+		page := vendorPage(t, vendor)
+		told := map[string]bool{}
+		for _, paragraph := range strings.Split(page, "\n\n") {
+			paragraph = strings.TrimSpace(paragraph)
+			if strings.HasPrefix(paragraph, "Not read:") {
 				continue
 			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				field, ok := n.(*ast.Field)
-				if !ok || field.Tag == nil {
-					return true
+			for _, line := range strings.Split(paragraph, "\n") {
+				if strings.HasPrefix(paragraph, "| Field of ") { // the other columns name what it becomes
+					line = strings.Split(line, "|")[1]
 				}
-				tag, err := strconv.Unquote(field.Tag.Value)
-				if err != nil {
-					t.Fatal(err)
+				for _, span := range spans(line) {
+					for _, word := range name.FindAllString(span, -1) {
+						told[word] = true
+					}
 				}
-				name, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
-				switch {
-				case name == "" || name == "-":
-				case strings.Contains(name, ":"): // a schema's URN, which the page calls by its name
-					fields++
-				case !words[name]:
-					t.Errorf("%s reads %q, which docs/api-support.md does not name", path, name)
-				default:
-					fields++
+			}
+		}
+		fields := jsonFields(t, vendor)
+		if len(fields) < least {
+			t.Errorf("found only %d fields of %s", len(fields), vendor)
+		}
+		for field, path := range fields {
+			// A schema's URN is called by its name.
+			if !told[field] && !strings.Contains(field, ":") {
+				t.Errorf("%s reads %q, which docs/api-support.md does not name", path, field)
+			}
+		}
+		rows := table(t, page, "Field of ")
+		if len(rows) < 10 {
+			t.Errorf("found only %d rows of %s", len(rows), vendor)
+		}
+		for _, row := range rows {
+			for _, span := range spans(row[0]) {
+				for _, field := range name.FindAllString(span, -1) {
+					if fields[field] == "" {
+						t.Errorf("docs/api-support.md says that %q is read, which pkg/%s does not decode", span, vendor)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestEveryRequestIsDocumented does the same for requests: each path of the
+// code stands in the table of requests and each parameter on the page, and what
+// stands in the table is in the code.
+func TestEveryRequestIsDocumented(t *testing.T) {
+	t.Parallel()
+	for vendor, count := range map[string]int{"rudderstack": 3, "guru": 4} {
+		paths := pathConstants(t, vendor)
+		if len(paths) != count {
+			t.Errorf("pkg/%s: the constants of paths are %v", vendor, slices.Sorted(maps.Keys(paths)))
+		}
+		parameters := queryParameters(t, vendor)
+		page := vendorPage(t, vendor)
+		told := map[string]bool{}
+		for _, row := range table(t, page, "Request ") {
+			for _, request := range spans(row[0]) {
+				path, query, _ := strings.Cut(request, "?")
+				for _, element := range strings.Split(strings.TrimPrefix(path, "/"), "/") {
+					if told[element] = true; element != "{id}" && !paths[element] {
+						t.Errorf("docs/api-support.md shows a request of %s, but pkg/%s has no path %s", request, vendor, element)
+					}
+				}
+				for _, parameter := range strings.Split(query, "&") {
+					if name, _, _ := strings.Cut(parameter, "="); name != "" && !parameters[name] {
+						t.Errorf("docs/api-support.md shows a request of %s, but pkg/%s sends no %s", request, vendor, name)
+					}
+				}
+			}
+		}
+		for path := range paths {
+			if !told[path] {
+				t.Errorf("pkg/%s reads %s, which docs/api-support.md does not show as a request", vendor, path)
+			}
+		}
+		if len(parameters) == 0 {
+			t.Errorf("found no parameters of %s", vendor)
+		}
+		shown := strings.Join(spans(page), " ")
+		for name := range parameters {
+			if !regexp.MustCompile(`\b` + name + `=`).MatchString(shown) {
+				t.Errorf("pkg/%s sends the parameter %s, which docs/api-support.md does not show", vendor, name)
+			}
+		}
+	}
+}
+
+// queryParameters are the names in the url.Values that a vendor package makes.
+func queryParameters(t *testing.T, vendor string) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	keep := func(e ast.Expr) {
+		if literal, ok := e.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			if name, err := strconv.Unquote(literal.Value); err == nil {
+				out[name] = true
+			}
+		}
+	}
+	eachFile(t, vendor, func(_ string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CompositeLit:
+				if kind, ok := n.Type.(*ast.SelectorExpr); ok && kind.Sel.Name == "Values" {
+					for _, element := range n.Elts {
+						if pair, ok := element.(*ast.KeyValueExpr); ok {
+							keep(pair.Key)
+						}
+					}
+				}
+			case *ast.CallExpr:
+				if call, ok := n.Fun.(*ast.SelectorExpr); ok && call.Sel.Name == "Set" && len(n.Args) == 2 {
+					keep(n.Args[0])
+				}
+			}
+			return true
+		})
+	})
+	return out
+}
+
+// pathConstants are the words among the constants in the main file of a vendor
+// package, which are its paths.
+func pathConstants(t *testing.T, vendor string) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	word := regexp.MustCompile(`^[A-Za-z]+$`)
+	eachFile(t, vendor, func(path string, file *ast.File) {
+		if filepath.Base(path) != vendor+".go" {
+			return
+		}
+		for _, declared := range file.Decls {
+			group, ok := declared.(*ast.GenDecl)
+			if !ok || group.Tok != token.CONST {
+				continue
+			}
+			ast.Inspect(group, func(n ast.Node) bool {
+				if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+					if text, err := strconv.Unquote(literal.Value); err == nil && word.MatchString(text) {
+						out[text] = true
+					}
 				}
 				return true
 			})
 		}
-	}
-	if fields < 40 {
-		t.Errorf("found only %d fields", fields)
-	}
+	})
+	return out
 }

@@ -2,8 +2,8 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+	"go/ast"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conductorone/baton-sdk/pkg/field"
+
 	"github.com/conductorone/baton-connectors/internal/simulator"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 func readme(t *testing.T) string {
@@ -134,52 +137,98 @@ func extract(t *testing.T, printed string) string {
 	return ""
 }
 
-// TestReadmeListsEveryField holds the table of settings against the schema
-// that each binary prints.
+// TestReadmeListsEveryField holds the table of settings against what the
+// connectors take: every setting of their own is there, hidden ones too, with
+// whether it is required and with its default. What is there of the SDK's
+// settings is real, too.
 func TestReadmeListsEveryField(t *testing.T) {
 	t.Parallel()
-	_, table, found := strings.Cut(readme(t), "<!-- fields -->\n")
+	_, text, found := strings.Cut(readme(t), "<!-- fields -->\n")
 	if !found {
 		t.Fatal("the README has no table of fields")
 	}
-	table, _, _ = strings.Cut(table, "\n\n")
-	for _, connector := range []string{"baton-rudderstack", "baton-guru"} {
-		out, err := exec.Command(binary(t, connector), "config").Output()
-		if err != nil {
-			t.Fatal(err)
+	text, _, _ = strings.Cut(text, "\n\n")
+	schemas := connectors(t)
+	own := map[string]map[string]field.SchemaField{}
+	for name, s := range schemas {
+		own[name] = map[string]field.SchemaField{}
+		for _, f := range s.own {
+			own[name][f.FieldName] = f
 		}
-		var schema struct {
-			Fields []struct {
-				Name        string `json:"name"`
-				IsRequired  bool   `json:"isRequired"`
-				StringField struct {
-					DefaultValue string `json:"defaultValue"`
-				} `json:"stringField"`
-			} `json:"fields"`
+		s.defaults["--workers"] = defaultWorkers(t)
+	}
+	defaultOf := func(s *schema, flag string) string {
+		f, ok := own[s.name][strings.TrimPrefix(flag, "--")]
+		switch {
+		case !ok:
+			return s.defaults[flag]
+		case f.DefaultValue == nil:
+			return ""
 		}
-		if err := json.Unmarshal(out, &schema); err != nil {
-			t.Fatal(err)
+		return fmt.Sprint(f.DefaultValue)
+	}
+	listed, last := map[string]bool{}, ""
+	for _, row := range table(t, text, "Connector ") {
+		if len(row) != 5 {
+			t.Fatalf("not a row of the table: %v", row)
 		}
-		own := 0
-		for _, field := range schema.Fields {
-			env := "BATON_" + strings.ToUpper(strings.ReplaceAll(field.Name, "-", "_"))
-			row := regexp.MustCompile(fmt.Sprintf("(?m)^.*`--%s`.*`%s`.*$", field.Name, env)).FindString(table)
-			if row == "" {
-				if field.IsRequired {
-					t.Errorf("%s: the README does not list --%s (%s)", connector, field.Name, env)
-				}
+		if row[0] != "" {
+			last = strings.Trim(row[0], "`")
+		}
+		for name, s := range schemas {
+			if last != name && last != "both" {
 				continue
 			}
-			own++
-			if field.IsRequired != strings.Contains(row, "| yes |") {
-				t.Errorf("%s: the README is wrong about whether --%s is required", connector, field.Name)
+			var wanted []string
+			for _, flag := range spans(row[1]) {
+				bare := strings.TrimPrefix(flag, "--")
+				listed[name+" "+bare] = true
+				wanted = append(wanted, "`"+rest.Setting(bare).Env()+"`")
+				if !s.flags[flag] {
+					t.Errorf("%s does not take %s", name, flag)
+				}
+				if (row[3] == "yes") != own[name][bare].Required {
+					t.Errorf("%s: the README is wrong about whether %s is required", name, flag)
+				}
+				if value := defaultOf(s, flag); value != "" && !regexp.MustCompile(`(^|[ `+"`"+`])`+regexp.QuoteMeta(value)+`($|[ ,;`+"`"+`])`).MatchString(row[4]) {
+					t.Errorf("%s: the README does not name the default of %s: %s", name, flag, value)
+				}
 			}
-			if v := field.StringField.DefaultValue; v != "" && !strings.Contains(row, "`"+v+"`") {
-				t.Errorf("%s: the README does not name the default of --%s: %s", connector, field.Name, v)
+			if variables := strings.Join(wanted, ", "); variables != "" && variables != row[2] {
+				t.Errorf("%s: the variables of %s are %s, not %s", name, row[1], variables, row[2])
 			}
-		}
-		if own < 2 {
-			t.Errorf("%s: only %d fields found", connector, own)
+			for _, variable := range spans(row[2]) {
+				if !s.takes(variable) {
+					t.Errorf("%s does not read %s", name, variable)
+				}
+			}
 		}
 	}
+	for name, s := range schemas {
+		for _, f := range s.own {
+			if !listed[name+" "+f.FieldName] {
+				t.Errorf("%s: the README does not list --%s", name, f.FieldName)
+			}
+		}
+	}
+}
+
+// defaultWorkers is the default of --workers, which the help does not state.
+func defaultWorkers(t *testing.T) string {
+	t.Helper()
+	value := ""
+	eachFile(t, "command", func(_ string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok && spec.Names[0].Name == "defaultWorkers" {
+				if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
+					value = literal.Value
+				}
+			}
+			return true
+		})
+	})
+	if value == "" {
+		t.Fatal("pkg/command has no defaultWorkers")
+	}
+	return value
 }
