@@ -9,10 +9,14 @@
 # no shell, no libc, no package manager. They run with a read-only root file
 # system.
 #
+# What the binary and the label call their version: "make image" asks git.
+# Without VERSION both say dev.
+#
 # A release is built from the binaries that it publishes (--target released and
 # released-lambda), so that an image runs what its checksum names.
 ARG GO_VERSION=1.26
 ARG CONNECTOR
+ARG VERSION=dev
 
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS base
 WORKDIR /src
@@ -25,7 +29,6 @@ RUN mkdir -p rootfs/out rootfs/tmp rootfs/etc && chmod 1777 rootfs/out rootfs/tm
 FROM base AS source
 COPY . .
 ARG CONNECTOR
-# Without it the Makefile asks git.
 ARG VERSION
 ARG TARGETOS
 ARG TARGETARCH
@@ -50,7 +53,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 # What all images have in common.
 FROM scratch AS root
 ARG CONNECTOR
-ARG VERSION=dev
+ARG VERSION
 LABEL org.opencontainers.image.title="$CONNECTOR" \
       org.opencontainers.image.description="Reads users, groups and group memberships for ConductorOne" \
       org.opencontainers.image.version="$VERSION" \

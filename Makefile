@@ -13,8 +13,12 @@ TOOL   = go tool -modfile=tools/$(1)/go.mod $(2)
 CC_FOUND  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v $$(go env CC) 2>/dev/null)
 RACE      = $(if $(CC_FOUND),-race)
 
+# On macOS Go asks the keychain alone whom to trust. The tests of internal/e2e
+# bring authorities of their own (SSL_CERT_FILE), so they run elsewhere.
+ON_MACOS = $(filter Darwin,$(shell uname -s))
+
 GOTEST   ?= go test
-TESTS    ?= ./...
+TESTS    ?= $(if $(ON_MACOS),./cmd/... ./pkg/... ./internal/simulator/...,./...)
 FUZZTIME ?= 1m
 
 .DEFAULT_GOAL := help
@@ -40,7 +44,9 @@ bin/baton:
 bin/cyclonedx-gomod:
 	CGO_ENABLED=0 go build -modfile=tools/sbom/go.mod -trimpath -ldflags '-s -w' -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
-bin/THIRD_PARTY_LICENSES: go.mod go.sum
+# go list knows better than make what is linked in.
+.PHONY: bin/THIRD_PARTY_LICENSES
+bin/THIRD_PARTY_LICENSES:
 	@mkdir -p bin
 	sh scripts/licenses.sh > $@.new && mv $@.new $@
 
@@ -49,8 +55,12 @@ demo: build bin/simulators bin/baton ## Sync two simulated vendors and show what
 	@sh scripts/demo.sh
 
 .PHONY: test
-test: vet format race-notice ## Vet, check the format, run all tests with the race detector
+test: vet format notices ## Vet, check the format, run all tests with the race detector
+	$(if $(and $(RACE),$(filter ./...,$(TESTS))),go test -run '$(FULL_SIZE)' ./internal/e2e)
 	$(GOTEST) $(RACE) -timeout 30m $(TESTS)
+
+# These tests are smaller under the race detector, so they run without it too.
+FULL_SIZE = ^(TestALargeDirectory|TestOneBodyOfMembers)$$
 
 .PHONY: vet
 vet:
@@ -61,22 +71,27 @@ format:
 	@unformatted=$$(gofmt -l cmd internal pkg) && \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 
-.PHONY: race-notice
-race-notice:
+.PHONY: notices
+notices:
+	@$(if $(ON_MACOS),echo "This is macOS: the tests of internal/e2e do NOT run; make demo syncs through the real binaries.")
 	@$(if $(RACE),,echo "No C compiler was found: the tests run WITHOUT the race detector. Install one (gcc or clang) to have it.")
 
 .PHONY: cover
 cover: ## Run all tests and show how much of each package they reach
-	go test -timeout 30m -coverpkg=./pkg/... -coverprofile=cover.out ./...
+	go test -timeout 30m -coverpkg=./pkg/... -coverprofile=cover.out $(TESTS)
 	go tool cover -func=cover.out | tail -1
 	@echo "Line by line: go tool cover -html=cover.out"
 
 .PHONY: lint
-lint: ## Run the linters on Go code, workflows and prose
+lint: spelling ## Run the linters on Go code, workflows and prose
 	$(call TOOL,lint,golangci-lint) config verify
 	$(call TOOL,lint,golangci-lint) run
 	$(call TOOL,lint,golangci-lint) fmt --diff
 	$(call TOOL,actionlint,actionlint)
+
+.PHONY: spelling
+spelling:
+	$(call TOOL,lint,misspell) -error $$(git ls-files '*.md' '*.mdx')
 
 .PHONY: fmt
 fmt: ## Format all Go code
@@ -91,8 +106,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: docs
-docs: ## Check the prose: spelling, links, commands, flags
-	$(call TOOL,lint,misspell) -error $$(git ls-files '*.md' '*.mdx')
+docs: spelling ## Check the prose: spelling, links, commands, flags
 	go test -run 'Docs|Documented|Published|Architecture|Readme|Manifests|Units' ./internal/e2e
 
 .PHONY: bench
@@ -136,12 +150,49 @@ cross: ## Compile for every platform that is released
 .PHONY: image
 image: ## Build the image of CONNECTOR (TARGET=lambda for AWS Lambda)
 	docker build --build-arg CONNECTOR=$(CONNECTOR) --build-arg VERSION=$(VERSION) --target $(or $(TARGET),image) \
-		-t $(CONNECTOR)$(if $(TARGET),-$(TARGET)):$(VERSION) .
+		--label org.opencontainers.image.revision=$$(git rev-parse HEAD) \
+		--label org.opencontainers.image.created=$$(git show -s --format=%cI HEAD) \
+		-t $(IMAGE) .
+
+IMAGE = $(CONNECTOR)$(if $(TARGET),-$(TARGET)):$(VERSION)
+
+SETTINGS_baton-rudderstack = BATON_RUDDERSTACK_SCIM_BASE_URL BATON_RUDDERSTACK_SCIM_TOKEN
+SETTINGS_baton-guru        = BATON_BASE_URL BATON_USER_EMAIL BATON_API_TOKEN
+
+# The image of AWS Lambda has another entry point, and only its test gives it
+# volumes. The simulators listen on loopback, so this needs Docker on Linux.
+HARDENED = --read-only --cap-drop ALL --security-opt no-new-privileges $(if $(TARGET),--entrypoint /connector -v /out -v /tmp)
+
+.PHONY: image-test
+image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of CONNECTOR, read-only but for /out and /tmp
+	docker run --rm $(HARDENED) --network none $(IMAGE) --version
+	docker run --rm $(HARDENED) --network none $(IMAGE) capabilities
+	@set -eu; work=$$(mktemp -d); name=image-test-$$$$; \
+	bin/simulators --env-file "$$work/env" >"$$work/said" 2>&1 & simulators=$$!; \
+	finish() { \
+		code=$$?; trap - EXIT; \
+		docker rm --force --volumes $$name >/dev/null 2>&1 || true; \
+		kill $$simulators 2>/dev/null || true; wait $$simulators || { code=1; cat "$$work/said"; }; \
+		rm -rf "$$work"; exit $$code; \
+	}; \
+	trap finish EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	until [ -e "$$work/env" ]; do kill -0 $$simulators; sleep 0.1; done; \
+	. "$$work/env"; \
+	docker run --name $$name $(HARDENED) --network host $(addprefix -e ,$(SETTINGS_$(CONNECTOR))) $(IMAGE) --file /out/sync.c1z; \
+	docker cp $$name:/out/sync.c1z "$$work/sync.c1z"; \
+	bin/baton stats -f "$$work/sync.c1z"
 
 .PHONY: snapshot
-snapshot: ## Check the release configuration and make a whole release in dist/, unsigned
+snapshot: ## Check the release configuration, make a whole release in dist/, unsigned, and start its binaries
 	$(call TOOL,release,goreleaser) check
 	$(call TOOL,release,goreleaser) release --snapshot --clean --skip=docker,sign
+	@$(MAKE) --no-print-directory snapshot-starts
+
+# What this machine can start: on linux/amd64 the binaries for Lambda as well.
+.PHONY: snapshot-starts
+snapshot-starts:
+	@for binary in dist/*_$$(go env GOHOSTOS)_$$(go env GOHOSTARCH)*/baton-*; do \
+		printf '%s: ' "$$binary" && "$$binary" --version || exit 1; done
 
 .PHONY: release
 release: ## Publish the tag that is checked out (what the release workflow does)

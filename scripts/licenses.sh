@@ -1,31 +1,63 @@
 #!/bin/sh
 # Prints the licence and notice files of everything that is linked into the
-# released binaries, on whatever platform: most licences ask for that. Fails if
-# a module has none.
+# released binaries, on whatever platform: most licences ask for that. A package
+# may hold code that somebody else wrote, so each file counts that lies between
+# a linked package and the top of its module. Fails if a module has none.
 set -eu
+LC_ALL=C
+export LC_ALL
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
-modules=$(
-	for os in linux darwin windows; do
-		GOOS=$os CGO_ENABLED=0 go list -deps -tags baton_lambda_support \
-			-f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/... || exit 1
+for os in linux darwin windows; do
+	for arch in amd64 arm64; do
+		GOOS=$os GOARCH=$arch CGO_ENABLED=0 go list -deps -tags baton_lambda_support \
+			-f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{"\t"}}{{.Dir}}{{"\t"}}{{$.Dir}}{{end}}{{end}}' ./cmd/...
 	done
-)
+done >"$work/packages"
+
+# Each directory once: itself, its module, the module's own directory.
+awk -F '\t' '
+	NF < 3 { next }
+	{
+		for (dir = $3; !(dir in seen); sub("/[^/]*$", "", dir)) {
+			seen[dir] = 1
+			print dir "\t" $1 "\t" $2
+			if (dir == $2) next
+		}
+	}' "$work/packages" >"$work/dirs"
+
+# Some programs have sources of such names.
+cut -f 1 "$work/dirs" | sed 's/.*/"&"/' | xargs sh -c 'find "$@" -maxdepth 1 -type f \
+	\( -iname "*LICEN[CS]E*" -o -iname "COPYING*" -o -iname "COPYRIGHT*" -o -iname "*NOTICE*" \) \
+	! -name "*.go" ! -name "*.sh"' find >"$work/files"
+
+awk -F '\t' '
+	NR == FNR { module[$1] = $2; root[$1] = $3; lacks[$2] = 1; next }
+	{
+		dir = $0
+		sub("/[^/]*$", "", dir)
+		delete lacks[module[dir]]
+		print module[dir] "\t" substr($0, length(root[dir]) + 2) "\t" $0
+	}
+	END {
+		for (one in lacks) {
+			print "no licence in " one | "cat >&2"
+			failed = 1
+		}
+		exit failed
+	}' "$work/dirs" "$work/files" >"$work/named"
 
 print() {
 	printf '%s\n%s\n\n' "================================================================================" "$1"
-	shift
-	cat "$@"
+	cat "$2"
 	echo
 }
 
-print "The Go standard library, $(go env GOVERSION)" "$(go env GOROOT)/LICENSE"
-echo "$modules" | sort -u | while read -r path version dir; do
-	files=$(find "$dir" -maxdepth 1 -type f \( -iname 'LICEN[CS]E*' -o -iname 'COPYING*' -o -iname 'NOTICE*' \) | sort)
-	if [ -z "$files" ]; then
-		echo "no licence in $path@$version" >&2
-		exit 1
-	fi
-	# A path in the module cache holds no blanks.
-	# shellcheck disable=SC2086
-	print "$path $version" $files
+print "The Go standard library, $(go env GOVERSION): LICENSE" "$(go env GOROOT)/LICENSE"
+tab=$(printf '\t')
+sort "$work/named" | while IFS=$tab read -r module name file; do
+	print "$module: $name" "$file"
 done

@@ -16,6 +16,7 @@ for name in $needs; do
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT
+trap 'exit 143' TERM
 "bin/$connector" --file "$work/sync.c1z"
 bin/baton stats -f "$work/sync.c1z"

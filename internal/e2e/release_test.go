@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -58,7 +59,8 @@ func (s dockerStage) last(name string) string {
 	return ""
 }
 
-// dockerfile returns the stages of the Dockerfile by their names.
+// dockerfile returns the stages of the Dockerfile by their names. What stands
+// before the first of them has no name.
 func dockerfile(t *testing.T) map[string]dockerStage {
 	t.Helper()
 	var text strings.Builder
@@ -72,16 +74,16 @@ func dockerfile(t *testing.T) map[string]dockerStage {
 	for line := range strings.Lines(strings.ReplaceAll(text.String(), "\\\n", " ")) {
 		instruction, args, _ := strings.Cut(strings.TrimSpace(line), " ")
 		args = strings.TrimSpace(args)
-		switch {
-		case instruction == "":
-		case instruction == "FROM":
+		switch instruction {
+		case "":
+		case "FROM":
 			words := strings.Fields(args)
 			if len(words) < 3 || words[len(words)-2] != "AS" {
 				t.Fatalf("FROM %s: no name", args)
 			}
 			name = words[len(words)-1]
 			stages[name] = dockerStage{from: words[len(words)-3]}
-		case name != "":
+		default:
 			current := stages[name]
 			current.steps = append(current.steps, dockerStep{instruction, args})
 			stages[name] = current
@@ -101,6 +103,34 @@ func chain(stages map[string]dockerStage, name string) (base string, steps []doc
 	return base, append(steps, current.steps...)
 }
 
+// withDefaults returns build arguments as stages see them that name them.
+func withDefaults(stages map[string]dockerStage, given map[string]string) map[string]string {
+	args := map[string]string{}
+	for _, step := range stages[""].steps {
+		if name, standard, found := strings.Cut(step.args, "="); step.name == "ARG" && found {
+			args[name] = standard
+		}
+	}
+	maps.Copy(args, given)
+	return args
+}
+
+// labels returns the labels that steps give an image.
+func labels(steps []dockerStep, args map[string]string) map[string]string {
+	env, out := map[string]string{}, map[string]string{}
+	for _, step := range steps {
+		switch step.name {
+		case "ARG":
+			env[step.args] = args[step.args]
+		case "LABEL":
+			for _, pair := range regexp.MustCompile(`(\S+)="([^"]*)"`).FindAllStringSubmatch(step.args, -1) {
+				out[pair[1]] = os.Expand(pair[2], func(name string) string { return env[name] })
+			}
+		}
+	}
+	return out
+}
+
 // runStage does in a directory what a build stage does in its WORKDIR.
 func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]string) {
 	t.Helper()
@@ -112,12 +142,11 @@ func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]stri
 				t.Fatalf("WORKDIR %s", step.args)
 			}
 		case "ARG":
-			name, standard, _ := strings.Cut(step.args, "=")
-			if value, ok := args[name]; ok {
-				env[name] = value
-			} else if standard != "" {
-				env[name] = standard
+			value, found := args[step.args]
+			if !found {
+				t.Fatalf("ARG %s: the Dockerfile has no default for all stages, and nobody gives it", step.args)
 			}
+			env[step.args] = value
 		case "ENV":
 			for pair := range strings.FieldsSeq(step.args) {
 				name, value, _ := strings.Cut(pair, "=")
@@ -130,7 +159,7 @@ func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]stri
 			copyCheckout(t, dir)
 		case "RUN":
 			command := regexp.MustCompile(`^(--mount=\S+\s+)*`).ReplaceAllString(step.args, "")
-			run := exec.Command("sh", "-c", command)
+			run := exec.CommandContext(t.Context(), "sh", "-c", command)
 			run.Dir = dir
 			run.Env = slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "MAKE") || strings.HasPrefix(pair, "MFLAGS") })
 			for name, value := range env {
@@ -148,7 +177,7 @@ func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]stri
 // copyCheckout copies what a checkout of the work tree would hold.
 func copyCheckout(t *testing.T, to string) {
 	t.Helper()
-	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "Makefile", "go.mod", "go.sum", "scripts", "cmd", "pkg", "internal")
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "Makefile", "go.mod", "go.sum", "scripts", "cmd", "pkg", "internal")
 	list.Dir = repository
 	out, err := list.Output()
 	if err != nil {
@@ -180,13 +209,15 @@ func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 	stages := dockerfile(t)
 	for _, test := range []struct {
 		target, connector string
+		given, version    string
 		budget            int64
 		entrypoint        string
 		lambda            bool
 	}{
-		{"image", "baton-rudderstack", sizeBudget, `["/connector"]`, false},
-		{"image", "baton-guru", sizeBudget, `["/connector"]`, false},
-		{"lambda", "baton-guru", lambdaSizeBudget, `["/connector", "lambda"]`, true},
+		{"image", "baton-rudderstack", "1.2.3-test", "1.2.3-test", sizeBudget, `["/connector"]`, false},
+		{"image", "baton-guru", "", "dev", sizeBudget, `["/connector"]`, false},
+		{"lambda", "baton-rudderstack", "", "dev", lambdaSizeBudget, `["/connector", "lambda"]`, true},
+		{"lambda", "baton-guru", "1.2.3-test", "1.2.3-test", lambdaSizeBudget, `["/connector", "lambda"]`, true},
 	} {
 		t.Run(test.target+"/"+test.connector, func(t *testing.T) {
 			t.Parallel()
@@ -205,9 +236,16 @@ func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 			dir := t.TempDir()
 			from := map[string]string{"image": "build", "lambda": "build-lambda"}[test.target]
 			_, build := chain(stages, from)
-			runStage(t, build, dir, map[string]string{
-				"CONNECTOR": test.connector, "VERSION": "1.2.3-test", "TARGETOS": runtime.GOOS, "TARGETARCH": runtime.GOARCH,
-			})
+			given := map[string]string{"CONNECTOR": test.connector, "TARGETOS": runtime.GOOS, "TARGETARCH": runtime.GOARCH}
+			if test.given != "" {
+				given["VERSION"] = test.given
+			}
+			args := withDefaults(stages, given)
+			runStage(t, build, dir, args)
+			label := labels(steps, args)
+			if label["org.opencontainers.image.version"] != test.version || label["org.opencontainers.image.title"] != test.connector {
+				t.Errorf("the labels are %q", label)
+			}
 			for _, step := range steps {
 				for word := range strings.FieldsSeq(step.args) {
 					if path, ok := strings.CutPrefix(word, "/src/"); ok && step.name == "COPY" {
@@ -235,7 +273,7 @@ func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 			if runtime.GOOS == "linux" {
 				mustBeStatic(t, path)
 			}
-			if got, want := inEmptyWorld(t, path, "--version"), test.connector+" version 1.2.3-test\n"; got != want {
+			if got, want := inEmptyWorld(t, path, "--version"), test.connector+" version "+test.version+"\n"; got != want {
 				t.Errorf("--version printed %q, want %q", got, want)
 			}
 			if !json.Valid([]byte(inEmptyWorld(t, path, "capabilities"))) {
@@ -267,7 +305,7 @@ func mustBeStatic(t *testing.T, path string) {
 // a working directory without anything in it. It returns its standard output.
 func inEmptyWorld(t *testing.T, path string, args ...string) string {
 	t.Helper()
-	run := exec.Command(path, args...)
+	run := exec.CommandContext(t.Context(), path, args...)
 	run.Dir = t.TempDir()
 	run.Env = []string{"HOME=" + t.TempDir()}
 	var stderr bytes.Buffer
@@ -289,6 +327,11 @@ func TestReleaseBuildsEveryPlatform(t *testing.T) {
 			Env, Flags, Ldflags, Tags []string
 			Goos, Goarch              []string
 		}
+		Images []struct {
+			ID    string
+			Flags []string
+			Args  map[string]string `yaml:"build_args"`
+		} `yaml:"dockers_v2"`
 	}
 	if err := yaml.Unmarshal([]byte(repoFile(t, ".goreleaser.yaml")), &config); err != nil {
 		t.Fatal(err)
@@ -319,13 +362,28 @@ func TestReleaseBuildsEveryPlatform(t *testing.T) {
 	if !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("builds %q, want %q", got, want)
 	}
+	for _, image := range config.Images {
+		name, lambda := strings.CutSuffix(image.ID, "-lambda")
+		target := "--target=released"
+		if lambda {
+			target += "-lambda"
+		}
+		if want := map[string]string{"CONNECTOR": name, "VERSION": "{{ .Version }}"}; !maps.Equal(image.Args, want) || !slices.Equal(image.Flags, []string{target}) {
+			t.Errorf("the image %s is built with %q, %q", image.ID, image.Flags, image.Args)
+		}
+	}
+	if len(config.Images) != len(want) {
+		t.Errorf("%d images, want %d", len(config.Images), len(want))
+	}
 	if makefile := repoFile(t, "Makefile"); !strings.Contains(makefile, "CGO_ENABLED=0 go build -trimpath $(if $(TAGS),-tags $(TAGS)) -ldflags '-s -w -X main.version=$(VERSION)'") {
 		t.Error("the Makefile builds with other flags than a release")
 	}
 }
 
 // An action that is named by a tag is whatever its owner, or whoever took the
-// owner's account, puts there tomorrow; and it gets the workflow's token.
+// owner's account, puts there tomorrow; and it gets the workflow's token. What
+// a job runs must run by hand: it is in the Makefile, or the two of its targets
+// that .ci/run joins.
 func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 	t.Parallel()
 	targets := map[string]bool{}
@@ -337,6 +395,7 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 		t.Fatalf("workflows: %q, %v", paths, err)
 	}
 	pinned := regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	byHand := regexp.MustCompile(`^make((?: [a-z-]+)+)(?: [A-Z]+=(?:[\w.-]+|\$\{\{ matrix\.\w+ \}\}))*$`)
 	for _, path := range paths {
 		text := repoFile(t, path)
 		if !strings.Contains(text, "\npermissions: {}\n") {
@@ -347,10 +406,107 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 				t.Errorf("%s: %s is not pinned by commit, with its version as a comment", path, match[1])
 			}
 		}
-		for _, match := range regexp.MustCompile(`run: make ([a-z-]+)`).FindAllStringSubmatch(text, -1) {
-			if !targets[match[1]] {
-				t.Errorf("%s: the Makefile has no target %s", path, match[1])
+		var workflow struct {
+			Jobs map[string]struct{ Steps []struct{ Run string } }
+		}
+		if err := yaml.Unmarshal([]byte(text), &workflow); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		ran := 0
+		for name, job := range workflow.Jobs {
+			for _, step := range job.Steps {
+				if step.Run == "" {
+					continue
+				}
+				ran++
+				match := byHand.FindStringSubmatch(step.Run)
+				if match == nil && step.Run != ".ci/run" {
+					t.Errorf("%s: %s runs %q, which is no target of the Makefile", path, name, step.Run)
+				}
+				for _, target := range strings.Fields(strings.Join(match[min(1, len(match)):], " ")) {
+					if !targets[target] {
+						t.Errorf("%s: %s: the Makefile has no target %s", path, name, target)
+					}
+				}
 			}
+		}
+		if ran == 0 {
+			t.Errorf("%s runs nothing", path)
+		}
+	}
+}
+
+// Much of what is linked in holds code of others, in directories that have
+// their own licences.
+func TestLicencesOfAllThatIsLinkedInAreShipped(t *testing.T) {
+	t.Parallel()
+	output := func(name string, args ...string) []byte {
+		t.Helper()
+		run := exec.CommandContext(t.Context(), name, args...)
+		run.Dir = repository
+		var stderr bytes.Buffer
+		run.Stderr = &stderr
+		out, err := run.Output()
+		if err != nil {
+			t.Fatalf("%s %q: %v\n%s", name, args, err, stderr.String())
+		}
+		return out
+	}
+	shipped := output("sh", "scripts/licenses.sh")
+	for _, file := range []struct{ module, name string }{
+		{"github.com/conductorone/baton-sdk", "LICENSE"},
+		{"github.com/conductorone/baton-sdk", "NOTICE"},
+		{"github.com/cockroachdb/pebble/v2", "LICENSE"},
+		{"github.com/cockroachdb/pebble/v2", "internal/cache/LICENSE"},
+		{"github.com/cockroachdb/pebble/v2", "internal/arenaskl/LICENSE"},
+		{"github.com/klauspost/compress", "s2/LICENSE"},
+		{"github.com/klauspost/compress", "internal/snapref/LICENSE"},
+		{"github.com/klauspost/compress", "zstd/internal/xxhash/LICENSE.txt"},
+		{"github.com/go-jose/go-jose/v4", "json/LICENSE"},
+		{"modernc.org/sqlite", "SQLITE-LICENSE"},
+	} {
+		module := strings.Fields(string(output("go", "list", "-m", "-f", "{{.Version}} {{.Dir}}", file.module)))
+		text, err := os.ReadFile(filepath.Join(module[1], file.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := fmt.Sprintf("\n%s %s: %s\n\n", file.module, module[0], file.name)
+		if _, after, found := bytes.Cut(shipped, []byte(head)); !found || !bytes.HasPrefix(after, text) {
+			t.Errorf("%s of %s is not there", file.name, file.module)
+		}
+	}
+	var heads []string
+	for _, match := range regexp.MustCompile(`(?m)^={80}\n(\S+ v\S+: \S+)$`).FindAllSubmatch(shipped, -1) {
+		heads = append(heads, string(match[1]))
+	}
+	if !slices.IsSorted(heads) || len(slices.Compact(slices.Clone(heads))) != len(heads) || len(heads) < 100 {
+		t.Errorf("the order is left to chance, or a file is there twice: %q", heads)
+	}
+}
+
+// The live workflow runs in forks too, which have no secrets.
+func TestWithoutSecretsTheLiveSyncSaysThatItIsSkipped(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		connector string
+		env       []string
+		code      int
+		says      string
+	}{
+		{"baton-guru", nil, 0, "live: baton-guru was NOT run: BATON_USER_EMAIL is not set\n"},
+		{"baton-guru", []string{"BATON_USER_EMAIL=a@example.com", "BATON_API_TOKEN="}, 0, "live: baton-guru was NOT run: BATON_API_TOKEN is not set\n"},
+		{"baton-rudderstack", nil, 0, "live: baton-rudderstack was NOT run: BATON_RUDDERSTACK_SCIM_BASE_URL is not set\n"},
+		{"baton-other", nil, 2, "live: there is no connector baton-other\n"},
+	} {
+		run := exec.CommandContext(t.Context(), "sh", "scripts/live.sh", test.connector)
+		run.Dir, run.Env = repository, append([]string{"PATH=" + os.Getenv("PATH")}, test.env...)
+		out, err := run.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		if code := run.ProcessState.ExitCode(); code != test.code || string(out) != test.says {
+			t.Errorf("%s with %q: exit code %d and %q", test.connector, test.env, code, out)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
@@ -74,7 +75,11 @@ func TestADirectoryWithoutWritePermission(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t))
 	// Nobody may make files there, not even root.
-	run.env("BATON_FILE=/proc/sync.c1z").exits(2).says("--file (BATON_FILE): cannot write /proc/sync.c1z: ")
+	unwritable := "/proc/sync.c1z"
+	if runtime.GOOS == "darwin" {
+		unwritable = "/System/sync.c1z"
+	}
+	run.env("BATON_FILE=" + unwritable).exits(2).says("--file (BATON_FILE): cannot write " + unwritable + ": ")
 	run.again().env("BATON_FILE="+run.file, "BATON_TMPDIR="+filepath.Join(run.dir, "absent")).exits(2).says("cannot make a directory for temporary files: ", "BATON_TMPDIR")
 }
 
