@@ -28,7 +28,8 @@ type syncRun struct {
 func newSyncRun(id string, finished bool, stats interface {
 	GetResourcesByResourceType() map[string]int64
 	GetGrants() int64
-}) syncRun {
+},
+) syncRun {
 	kinds := stats.GetResourcesByResourceType()
 	return syncRun{id: id, finished: finished, users: int(kinds["user"]), groups: int(kinds["group"]), grants: int(stats.GetGrants())}
 }

@@ -345,16 +345,16 @@ func (i *invocation) leaves(want ...string) {
 	}
 }
 
-// log finds the JSON log line with a message.
-func (i *invocation) log(message string) map[string]any {
+// summary finds the JSON log line that tells of a finished sync.
+func (i *invocation) summary() map[string]any {
 	i.t.Helper()
 	for _, line := range strings.Split(i.stderr.String(), "\n") {
 		var fields map[string]any
-		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == "sync finished" {
 			return fields
 		}
 	}
-	i.t.Fatalf("no log line %q in\n%s", message, i.stderr.String())
+	i.t.Fatalf("no summary in\n%s", i.stderr.String())
 	return nil
 }
 

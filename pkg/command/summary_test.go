@@ -54,7 +54,7 @@ func TestTheSummaryCountsWhatIsInTheFile(t *testing.T) {
 		return true
 	}
 	run := invoke(t, v).exits(0)
-	said := run.log("sync finished")
+	said := run.summary()
 	for name, n := range map[string]int{"users": 21, "disabled": 4, "enabled": 17, "service": 1, "groups": 3, "memberships": 22} {
 		if said[name] != float64(n) {
 			t.Errorf("the summary tells of %v %s, want %d", said[name], name, n)

@@ -151,7 +151,7 @@ func finished(ctx context.Context, file, dir, syncID string) (*syncRun, error) {
 			return &runs[i], nil
 		}
 	}
-	return nil, nil //nolint:nilnil // it is not there, which is no error of reading
+	return nil, nil
 }
 
 // work is the run of a worker: the SDK's sync into the scratch directory, for

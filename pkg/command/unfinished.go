@@ -83,8 +83,8 @@ func (p *program) takeUnfinished(ctx context.Context, dir, file string) (began t
 	}
 	// Of several runs, the one that can rename it has it.
 	mine := file + "." + filepath.Base(dir) + unfinished
-	if os.Rename(kept, mine) != nil {
-		return began, nil
+	if err := os.Rename(kept, mine); err != nil {
+		return began, nil //nolint:nilerr // there is none to go on with, as nearly always
 	}
 	work := filepath.Join(dir, workFile)
 	if err = publish(mine, work); err == nil {

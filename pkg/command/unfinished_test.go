@@ -34,10 +34,11 @@ func (v *vendor) outage(path string) (back func()) {
 		if r.URL.Path == path {
 			down.Store(true)
 		}
-		if down.Load() {
-			http.Error(w, "out of order", http.StatusServiceUnavailable)
+		if !down.Load() {
+			return false
 		}
-		return down.Load()
+		http.Error(w, "out of order", http.StatusServiceUnavailable)
+		return true
 	}
 	return func() {
 		v.mu.Lock()
@@ -95,7 +96,7 @@ func TestASyncThatAnOutageHasEndedGoesOn(t *testing.T) {
 		if got, err := recount(t.Context(), run.file, t.TempDir()); err != nil || got != want {
 			t.Errorf("the file holds %+v, %v; want %+v", got, err, want)
 		}
-		said := next.log("sync finished")
+		said := next.summary()
 		for name, n := range map[string]int{"users": 25, "disabled": 5, "service": 1, "groups": 3, "memberships": 30} {
 			if said[name] != float64(n) {
 				t.Errorf("the summary tells of %v %s, want %d", said[name], name, n)
@@ -113,7 +114,7 @@ func TestASyncThatAnOutageHasEndedGoesOn(t *testing.T) {
 		if asked := v.asked(); !slices.Contains(asked, "/users") {
 			t.Errorf("it asked for %v", asked)
 		}
-		if said := next.log("sync finished"); said["resumed"] != nil {
+		if said := next.summary(); said["resumed"] != nil {
 			t.Errorf("it went on: %v", said)
 		}
 	})

@@ -142,7 +142,7 @@ func explain(status int) rest.Advice {
 	case http.StatusTooManyRequests:
 		return rest.Advice{
 			Cause: "Guru limits requests",
-			Next:  "the sync waits and goes on; fewer --workers ask less",
+			Next:  "the sync waits and goes on; fewer --workers ask less; if it ends with this, run it again later",
 		}
 	default:
 		return rest.Advice{}

@@ -51,7 +51,7 @@ func (a *Answer) JSON(into any) error {
 		if a.First() == '{' || a.First() == '[' {
 			if syntax.Error() == endOfInput {
 				e := a.fault(codes.Unavailable, fmt.Sprintf("the answer ends in the middle, after %d bytes", len(a.Body)))
-				e.Advice = Advice{"the vendor or a proxy cut it off", "the sync asks again"}
+				e.Advice = Advice{"the vendor or a proxy cut it off", asks}
 				return e
 			}
 			return a.Fault(fmt.Sprintf("the answer is not valid JSON at byte %d", syntax.Offset), "")

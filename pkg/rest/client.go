@@ -252,7 +252,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	if until, blocked := c.gate.blocked(c.opts.Now()); blocked {
 		e := fault(codes.Unavailable, "not sent")
 		e.RetryAt = until
-		e.Advice = Advice{Cause: "the vendor asked for a pause until " + until.UTC().Format(time.RFC3339), Next: "the sync waits and goes on"}
+		e.Advice = Advice{Cause: "the vendor asked for a pause until " + until.UTC().Format(time.RFC3339), Next: waits}
 		return nil, e
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)

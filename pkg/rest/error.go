@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -114,6 +115,24 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 	return e
 }
 
+// What a retry may heal is retried: for ever in a sync, and a few times in the
+// check before it, which may end with the same words.
+const (
+	asks  = "the sync asks again; if it ends with this, run it again later"
+	waits = "the sync waits and goes on; if it ends with this, run it again later"
+)
+
+// trustIt says how a private certificate authority is made known: Go reads
+// SSL_CERT_FILE where the system has no store of its own.
+func trustIt(system string) string {
+	switch system {
+	case "darwin", "ios", "windows":
+		return "add its CA certificates to the system's store"
+	default:
+		return "point SSL_CERT_FILE to its CA certificates"
+	}
+}
+
 func generalAdvice(httpStatus int) Advice {
 	switch {
 	case httpStatus == http.StatusUnauthorized:
@@ -123,9 +142,9 @@ func generalAdvice(httpStatus int) Advice {
 	case httpStatus == http.StatusNotFound, httpStatus == http.StatusGone:
 		return Advice{"nothing is served at this path", "check the base URL"}
 	case httpStatus == http.StatusTooManyRequests:
-		return Advice{"the vendor limits requests", "the sync waits and goes on"}
+		return Advice{"the vendor limits requests", waits}
 	case httpStatus == http.StatusRequestTimeout, httpStatus >= 500 && httpStatus != http.StatusNotImplemented:
-		return Advice{"the vendor's server has a fault", "the sync asks again"}
+		return Advice{"the vendor's server has a fault", asks}
 	case httpStatus >= 300 && httpStatus < 400:
 		return Advice{"the base URL is likely not that of the API", "check the base URL"}
 	default:
@@ -201,7 +220,6 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 		return e
 	}
 	e := fault(status.Code(err), "")
-	asks := "the sync asks again"
 	var dns *net.DNSError
 	var unknownCA x509.UnknownAuthorityError
 	var verify *tls.CertificateVerificationError
@@ -222,7 +240,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 	case errors.As(err, &unknownCA), errors.As(err, &verify):
 		e.Code = codes.FailedPrecondition
 		e.What = "the server's certificate is not trusted (" + c.redact.line(innermost(err)) + ")"
-		e.Advice = Advice{"a proxy or a private certificate authority", "point SSL_CERT_FILE to its CA certificates"}
+		e.Advice = Advice{"a proxy or a private certificate authority", trustIt(runtime.GOOS)}
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		e.Code = codes.FailedPrecondition
 		e.What = "the server does not speak TLS"

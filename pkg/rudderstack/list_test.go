@@ -260,6 +260,7 @@ func FuzzListDecode(f *testing.F) {
 		listOpen + `{"id":"1","userName":"a"}]}`, listOpen + `{"id":1,"emails":"a","active":"True","name":"x"}]}`, `{"totalResults":"1","Resources":[{"id":1e400}]}`,
 		`null`, `[]`, `{}`, `{"Resources":[null]}`, `{"totalResults":1e30}`, `{"nextCursor":5,"Resources":[]}`, `{"error":1}`, "{\"Resources\":[{\"id\":\"\xff\"}]}",
 		`{"totalResults":1,"Resources":[{"id":"g","members":[{"value":"u"},"v",5,null]}]}`, listOpen,
+		listOpen + `{"id":"g","displayName":" ","externalId":7,"meta":{"created":"x"}}]}`, listOpen + `{"ID":5,"DisplayName":null,"meta":"x"}]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -274,6 +275,14 @@ func FuzzListDecode(f *testing.F) {
 			}
 			if p.total < -1 || len(p.cursor) > maxVendorCursor || !json.Valid(body) {
 				t.Errorf("%+v", p)
+			}
+		}
+		g, err := decodeList(answer(body), groupNames, "the page")
+		if err == nil {
+			for i := range g.rows {
+				if group := g.rows[i].group(); idFault(group.ID) != "" || strings.TrimSpace(group.Name) == "" {
+					t.Errorf("an incomplete group: %+v", group)
+				}
 			}
 		}
 		q, err := decodeList(answer(body), groupMembers, "the page")

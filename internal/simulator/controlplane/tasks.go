@@ -172,7 +172,7 @@ func (p *Plane) UploadAsset(stream v1.BatonService_UploadAssetServer) error {
 		if err := validate(req); err != nil {
 			return err
 		}
-		switch req.WhichMsg() { //nolint:exhaustive // a message that is none did not pass validate
+		switch req.WhichMsg() { // a message that is none did not pass validate
 		case v1.BatonServiceUploadAssetRequest_Metadata_case:
 			if metadata != nil {
 				return status.Error(codes.InvalidArgument, "the upload has metadata twice")
