@@ -10,7 +10,6 @@ import (
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/annotations"
 	"github.com/conductorone/baton-sdk/pkg/connectorbuilder"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -74,9 +73,13 @@ func (c *Connector) ResourceSyncers(context.Context) []connectorbuilder.Resource
 // at gives a resource type a description that names the vendor, by which
 // Info.Owns knows it again in a file.
 func (i Info) at(kind *v2.ResourceType) *v2.ResourceType {
-	own := proto.CloneOf(kind)
-	own.SetDescription(kind.GetDescription() + i.suffix())
-	return own
+	return v2.ResourceType_builder{
+		Id:          kind.GetId(),
+		DisplayName: kind.GetDisplayName(),
+		Description: kind.GetDescription() + i.suffix(),
+		Traits:      kind.GetTraits(),
+		Annotations: kind.GetAnnotations(),
+	}.Build()
 }
 
 func (i Info) suffix() string { return " at " + i.DisplayName }
