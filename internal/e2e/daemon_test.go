@@ -55,6 +55,22 @@ func (s *site) leaks(text string) bool {
 	return false
 }
 
+// promptly bounds how long a process takes that is told to end: no longer than
+// Kubernetes waits before it kills.
+const promptly = 30 * time.Second
+
+// ends waits for a process that was told to end and returns its exit code, as
+// wait does.
+func (p *process) ends() int {
+	p.t.Helper()
+	select {
+	case <-p.alive.Done():
+	case <-time.After(promptly):
+		p.t.Fatalf("the process has not ended after %s", promptly)
+	}
+	return p.wait()
+}
+
 type newSite func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site
 
 // sites starts a simulator for each connector.
@@ -436,7 +452,7 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 						d.event("GetTask", func(e controlplane.Event) bool { return e.Method == "GetTask" })
 					}
 					d.signal(sig)
-					code := d.wait()
+					code := d.ends()
 					// The shell's 128 + signal, the signal itself (-1), or a clean end.
 					if code != 0 && code != -1 && code != 128+int(sig) {
 						t.Errorf("the daemon ended with %d", code)
@@ -444,7 +460,7 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 					if busy {
 						select {
 						case <-reading.Done():
-						case <-time.After(patience):
+						case <-time.After(promptly):
 							t.Error("a process of the daemon still reads from the vendor")
 						}
 					}
@@ -454,35 +470,45 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 	}
 }
 
-// TestDaemonReclaimsWhatAKilledOneLeft shows that a daemon that was ended in
-// the middle of a sync, and restarted where it was, fills no disk.
+// TestDaemonReclaimsWhatAKilledOneLeft shows that a daemon that was ended, in
+// the middle of a sync or between two, and restarted where it was, fills no
+// disk.
 func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		t.Run(sig.String(), func(t *testing.T) {
-			t.Parallel()
-			eachSite(t, func(t *testing.T, open newSite) { reclaim(t, open, sig) })
-		})
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, busy %v", sig, busy), func(t *testing.T) {
+				t.Parallel()
+				eachSite(t, func(t *testing.T, open newSite) { reclaim(t, open, sig, busy) })
+			})
+		}
 	}
 }
 
-// reclaim ends a daemon in the middle of a sync and starts another.
-func reclaim(t *testing.T, open newSite, sig syscall.Signal) {
+// reclaim ends a daemon, in the middle of a sync or after one, and starts
+// another.
+func reclaim(t *testing.T, open newSite, sig syscall.Signal, busy bool) {
 	t.Helper()
 	s, plane, tmp := open(t, small), controlplane.Start(t), t.TempDir()
 	reached := make(chan struct{}, 1000)
-	s.vendor.OnRequest(func(n int, r *http.Request) {
-		if n > 5 { // past the check of the credential: the sync has its files
-			reached <- struct{}{}
-			<-r.Context().Done()
-		}
-	})
+	if busy {
+		s.vendor.OnRequest(func(n int, r *http.Request) {
+			if n > 5 { // past the check of the credential: the sync has its files
+				reached <- struct{}{}
+				<-r.Context().Done()
+			}
+		})
+	}
 	id := plane.Enqueue(controlplane.FullSync())[0]
 	first := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
-	first.heartbeat(id)
-	await(first, reached)
+	if busy {
+		first.heartbeat(id)
+		await(first, reached)
+	} else {
+		compareTruth(t, first.synced(id), s.truth())
+	}
 	first.signal(sig)
-	first.wait()
+	first.ends()
 	var left []string
 	for _, pattern := range []string{"*", "*/*"} {
 		names, err := filepath.Glob(filepath.Join(tmp, pattern))
@@ -492,7 +518,7 @@ func reclaim(t *testing.T, open newSite, sig syscall.Signal) {
 		left = append(left, names...)
 	}
 	if len(left) == 0 && sig == syscall.SIGKILL { // nobody can tidy up after that
-		t.Fatal("a daemon that was killed in the middle of a sync left nothing: this shows nothing")
+		t.Fatal("a daemon that was killed left nothing: this shows nothing")
 	}
 
 	s.vendor.OnRequest(nil)

@@ -53,6 +53,14 @@ func bothBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "410", "base URL"},
 		},
 		{
+			name: "groups-gone", fault: "gone", on: groups, from: 2, does: "answers 410 to the first page of groups",
+			code: codes.FailedPrecondition, words: []string{"list groups", "410", "base URL"},
+		},
+		{
+			name: "members-gone", fault: "gone", on: members, from: 4, does: "answers 410 to the first page of members",
+			code: codes.FailedPrecondition, words: []string{"member", "base URL"},
+		},
+		{
 			name: "bad-request", on: users, from: 3, does: "answers 400 to a later page of users",
 			code: codes.InvalidArgument, words: []string{"list users", "400"},
 		},

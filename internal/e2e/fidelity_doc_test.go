@@ -29,11 +29,11 @@ A person who is missing from a sync that succeeded loses access. So a sync has t
 holds exactly what the vendor said, or the sync fails, the file holds no finished sync, and one line says what
 failed, where (method and URL without its query), the likely cause and the next step.
 
-Each row below is a test. It runs a whole sync through ConductorOne's own syncer against a simulator that behaves so,
-and compares every user, group, entitlement and grant of the c1z with the simulator's directory, or checks the
-failure: its gRPC code, its words, at most 200 characters of the vendor's answer in it, a bounded number of requests.
-What must be right is synced twice: with read-ahead and four workers, as the binaries do, and one call at a time,
-without read-ahead, group by group, as for a function that is frozen between calls. Run one row with
+Each row below is a test. One of TestFidelity runs a whole sync through ConductorOne's own syncer against a simulator
+that behaves so, and compares every user, group, entitlement and grant of the c1z with the simulator's directory, or
+checks the failure: its gRPC code, its words, at most 200 characters of the vendor's answer in it, a bounded number of
+requests. There, what must be right is synced twice: with read-ahead and four workers, as the binaries do, and one call
+at a time, without read-ahead, group by group, as for a function that is frozen between calls. Run one such row with
 
     go test ./internal/e2e -run 'TestFidelity/rudderstack/wrap-around'
 
@@ -171,5 +171,4 @@ var shownElsewhere = []shown{
 	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "TestChangesBetweenSlicesLoseNobody"},
 	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "TestALargeDirectory"},
 	{ofRudderStack, "pages wrong in two ways at a time", "right, or fails", "TestTwoDeviationsAtOnce"},
-	{ofRudderStack, "has 0 users", "right, with a warning", "TestSync"},
 }

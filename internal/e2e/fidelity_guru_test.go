@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
 var guruShapes = []struct{ fault, does string }{
@@ -61,6 +63,16 @@ func guruBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"/groups/usergroups", "/groups: ", "the list of groups is empty", "--sync-resource-types user"},
 		},
 		{
+			name: "groups-page-not-found", fault: "not-found", on: groups, from: 3, more: []simulator.Option{simulator.WithFault("groups-paged")},
+			does: "answers 404 to a later page of groups",
+			code: codes.FailedPrecondition, words: []string{"list groups", "/groups/usergroups", "404", "base URL"},
+		},
+		{
+			name: "members-page-not-found", fault: "not-found", on: members, from: 2, size: &simulator.Size{Users: 150, GroupSizes: []int{150}, WithoutAllMembers: true},
+			does: "answers 404 to a later page of a group's members",
+			code: codes.FailedPrecondition, words: []string{"list the members of a group", "group that exists"},
+		},
+		{
 			name: "members-page-blank", does: "answers 200 without a body to a later page of a group's members",
 			code: codes.FailedPrecondition, words: []string{"members", "an empty answer where a list belongs"},
 		},
@@ -91,6 +103,10 @@ func guruBehaviours() []behaviour {
 		{
 			name: "group-members-404", does: "answers 404 to the members of a group that exists",
 			code: codes.FailedPrecondition, words: []string{"members", "group that exists"},
+		},
+		{
+			name: "group-hidden", does: "answers 404 to a group and to its members, and lists it all the same",
+			code: codes.FailedPrecondition, words: []string{"list the members of a group", "group that exists"},
 		},
 		{
 			name: "group-members-403", does: "answers 403 to the members of a group",

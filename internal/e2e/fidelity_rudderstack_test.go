@@ -54,6 +54,10 @@ var deviations = []struct{ fault, does string }{
 func rudderStackBehaviours() []behaviour {
 	all := []behaviour{
 		{
+			name: "documented", fault: "-",
+			does: "answers as RFC 7643 and 7644 say: names in one field or in none, users who do not say whether they are active, two groups of one name",
+		},
+		{
 			name: "total-too-high", on: users, does: "states 5 rows more than there are as totalResults",
 			code: codes.FailedPrecondition, words: []string{"list users", "totalResults", "230"},
 		},
@@ -82,6 +86,10 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself", "nextCursor"},
 		},
 		{
+			name: "endless", does: "lists new users page after page, without end",
+			code: codes.FailedPrecondition, words: []string{"list users", "the list has no end"},
+		},
+		{
 			name: "groups-unsupported", does: "answers 501 to /Groups: the organization has no SCIM groups",
 			warns: "group", but: "with a warning",
 		},
@@ -96,6 +104,18 @@ func rudderStackBehaviours() []behaviour {
 		{
 			name: "groups-unknown", does: "answers 404 to /Groups and to /ResourceTypes",
 			code: codes.FailedPrecondition, words: []string{"404", "--sync-resource-types user"},
+		},
+		{
+			name: "groups-page-not-found", fault: "not-found", on: groups, from: 3, does: "answers 404 to a later page of groups",
+			code: codes.FailedPrecondition, words: []string{"list groups", "404", "base URL"},
+		},
+		{
+			name: "members-not-found", fault: "not-found", on: members, from: 4, does: "answers 404 to the first page of memberships",
+			code: codes.FailedPrecondition, words: []string{"list group memberships", "404", "base URL"},
+		},
+		{
+			name: "members-page-not-found", fault: "not-found", on: members, from: 5, does: "answers 404 to a later page of memberships",
+			code: codes.FailedPrecondition, words: []string{"list group memberships", "404", "base URL"},
 		},
 		{
 			name: "groups-forbidden", does: "answers 403 to /Groups",
@@ -116,6 +136,10 @@ func rudderStackBehaviours() []behaviour {
 			all[i].requests = 400
 		case "unstable-order":
 			all[i].requests = 100
+		case "nested-cycle":
+			all[i].but = "as stated; between the groups of a circle the SDK derives nothing"
+		case "nested-groups":
+			all[i].but = "with the grants that follow"
 		}
 	}
 	return all

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -97,8 +98,9 @@ func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
 	eachSite(t, func(t *testing.T, newSite newSite) {
 		s := newSite(t, small)
 		n := s.requests(t)
-		// The last requests may be made ahead, without need of their answers.
-		for _, at := range []int{1, n / 4, n / 2, 2 * n / 3} {
+		// At n-1 memberships are read. Every answer is needed, also those to
+		// requests made ahead, so that no sync is finished without it.
+		for _, at := range []int{1, n / 4, n / 2, 2 * n / 3, n - 1} {
 			var killed *oneShot
 			ready := make(chan struct{})
 			s.atRequest(max(at, 1), func() {
@@ -129,6 +131,8 @@ func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 		for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
 			var stopped *oneShot
 			ready, hung := make(chan struct{}), make(chan struct{})
+			answer := sync.OnceFunc(func() { close(hung) })
+			t.Cleanup(answer)
 			s.atRequest(n/2, func() {
 				<-ready
 				stopped.signal(signal)
@@ -136,8 +140,8 @@ func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 			})
 			stopped = s.sync(t, nil)
 			close(ready)
-			code := stopped.wait()
-			close(hung)
+			code := stopped.ends()
+			answer()
 			s.vendor.OnRequest(nil)
 			if line := s.name + ": interrupted: " + stopped.file + " holds no finished sync from this run; run the same command again"; code != want || stopped.lastLine() != line {
 				t.Errorf("%s: exit code %d, want %d; it said %s", signal, code, want, stopped.lastLine())

@@ -28,6 +28,9 @@ type synced struct {
 	// finished says that the file holds a finished full sync; everything else
 	// is its content.
 	finished bool
+	// derived holds the grants that the vendor did not state and that follow
+	// from nested groups.
+	derived map[simulator.Grant]bool
 	// odd lists what no truth can contain: an entitlement missing or too many,
 	// a status that differs between resource and trait, a grant on something
 	// else than a member entitlement.
@@ -47,7 +50,7 @@ func readC1Z(t testing.TB, path string) synced {
 			t.Errorf("close %s: %v", path, err)
 		}
 	}()
-	out := synced{Truth: simulator.Truth{
+	out := synced{derived: map[simulator.Grant]bool{}, Truth: simulator.Truth{
 		Users: map[string]simulator.User{}, Groups: map[string]simulator.Group{}, Grants: map[simulator.Grant]bool{},
 	}}
 	latest, err := store.GetLatestFinishedSync(ctx, reader.SyncsReaderServiceGetLatestFinishedSyncRequest_builder{
@@ -135,7 +138,11 @@ func (s *synced) readUsers(ctx context.Context, t testing.TB, store c1zstore.Sto
 
 func (s *synced) readGroups(ctx context.Context, t testing.TB, store c1zstore.Store) {
 	for _, r := range resources(ctx, t, store, "group") {
-		s.Groups[r.GetId().GetResource()] = simulator.Group{Name: r.GetDisplayName(), Description: r.GetDescription()}
+		g := simulator.Group{Name: r.GetDisplayName(), Description: r.GetDescription(), Profile: rs.GetProfile(r).AsMap()}
+		if r.HasCreatedAt() {
+			g.CreatedAt = r.GetCreatedAt().AsTime()
+		}
+		s.Groups[r.GetId().GetResource()] = g
 	}
 }
 
@@ -167,8 +174,8 @@ func (s *synced) readEntitlements(ctx context.Context, t testing.TB, store c1zst
 	}
 }
 
-// readGrants takes the grants that the vendor stated; those that the SDK
-// derived from nested groups are left out.
+// readGrants keeps the grants that the vendor stated apart from those that the
+// SDK derived from nested groups.
 func (s *synced) readGrants(ctx context.Context, t testing.TB, store c1zstore.Store) {
 	for token := ""; ; {
 		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{PageToken: token}.Build())
@@ -177,10 +184,6 @@ func (s *synced) readGrants(ctx context.Context, t testing.TB, store c1zstore.St
 		}
 		for _, g := range page.GetList() {
 			id := g.GetEntitlement().GetId()
-			sources := g.GetSources().GetSources()
-			if _, direct := sources[id]; len(sources) > 0 && !direct {
-				continue
-			}
 			group, found := strings.CutPrefix(id, "group:")
 			group, isMember := strings.CutSuffix(group, ":member")
 			if !found || !isMember {
@@ -191,8 +194,13 @@ func (s *synced) readGrants(ctx context.Context, t testing.TB, store c1zstore.St
 				s.oddly("grant %s is to a %s", g.GetId(), kind)
 			}
 			one := simulator.Grant{Group: group, Principal: principal.GetResource(), Nested: principal.GetResourceType() == "group"}
-			if s.Grants[one] {
+			if s.Grants[one] || s.derived[one] {
 				s.oddly("grant %s is there twice", g.GetId())
+			}
+			sources := g.GetSources().GetSources()
+			if _, direct := sources[id]; len(sources) > 0 && !direct {
+				s.derived[one] = true
+				continue
 			}
 			s.Grants[one] = true
 		}
@@ -203,8 +211,8 @@ func (s *synced) readGrants(ctx context.Context, t testing.TB, store c1zstore.St
 }
 
 // compareTruth fails the test unless the c1z holds a finished sync that says
-// exactly what the vendor's truth is.
-func compareTruth(t testing.TB, path string, truth simulator.Truth) {
+// exactly what the vendor's truth is. It returns what the c1z holds.
+func compareTruth(t testing.TB, path string, truth simulator.Truth) synced {
 	t.Helper()
 	got := readC1Z(t, path)
 	if !got.finished {
@@ -212,9 +220,62 @@ func compareTruth(t testing.TB, path string, truth simulator.Truth) {
 	}
 	wrong := slices.Concat(got.odd, truth.Difference(got.Truth))
 	if len(wrong) == 0 {
-		return
+		return got
 	}
 	t.Fatalf("the c1z is not the vendor's truth (%d users, %d groups, %d grants expected; %d, %d, %d found):\n%s",
 		len(truth.Users), len(truth.Groups), len(truth.Grants),
 		len(got.Users), len(got.Groups), len(got.Grants), strings.Join(wrong, "\n"))
+	return got
+}
+
+// compareDerived fails the test unless the grants of a sync that the vendor did
+// not state are those that follow from its groups: whoever is in a group is in
+// every group that holds it, at any depth. Between groups that hold each other
+// in a circle the SDK derives nothing (expand/cycle.go); what is around the
+// circle has the members of all of it.
+func compareDerived(t testing.TB, got synced, truth simulator.Truth) {
+	t.Helper()
+	around := map[string]map[string]bool{}
+	for group := range truth.Groups {
+		around[group] = holders(truth.Grants, group)
+	}
+	want := map[simulator.Grant]bool{}
+	for grant := range truth.Grants {
+		for outer := range around[grant.Group] {
+			derived := simulator.Grant{Group: outer, Principal: grant.Principal, Nested: grant.Nested}
+			if circle := around[outer][grant.Group]; !circle && !truth.Grants[derived] {
+				want[derived] = true
+			}
+		}
+	}
+	var wrong []string
+	for grant := range want {
+		if !got.derived[grant] {
+			wrong = append(wrong, fmt.Sprintf("%+v follows and is missing", grant))
+		}
+	}
+	for grant := range got.derived {
+		if !want[grant] {
+			wrong = append(wrong, fmt.Sprintf("%+v does not follow", grant))
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		t.Fatalf("%d grants follow from nested groups, and %d are in the c1z:\n%s", len(want), len(got.derived), strings.Join(wrong[:min(len(wrong), 20)], "\n"))
+	}
+}
+
+// holders are the groups that hold a group, directly or through others: in a
+// circle, the group itself as well.
+func holders(grants map[simulator.Grant]bool, group string) map[string]bool {
+	found := map[string]bool{}
+	for more := []string{group}; len(more) > 0; more = more[1:] {
+		for grant := range grants {
+			if grant.Nested && grant.Principal == more[0] && !found[grant.Group] {
+				found[grant.Group] = true
+				more = append(more, grant.Group)
+			}
+		}
+	}
+	return found
 }

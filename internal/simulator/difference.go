@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 )
 
 // Difference says in at most 20 lines how what a sync holds differs from the
@@ -12,6 +13,18 @@ import (
 func (t Truth) Difference(got Truth) []string {
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	profile := func(kind, id string, have, want map[string]any) {
+		for key, value := range want {
+			if !reflect.DeepEqual(have[key], value) {
+				say("%s %q: profile %q is %#v, not %#v", kind, id, key, have[key], value)
+			}
+		}
+	}
+	created := func(kind, id string, have, want time.Time) {
+		if !have.Equal(want) {
+			say("%s %q: created at %v, not %v", kind, id, have, want)
+		}
+	}
 	for id, want := range t.Users {
 		have, held := got.Users[id]
 		switch {
@@ -19,16 +32,9 @@ func (t Truth) Difference(got Truth) []string {
 		case !held:
 			say("user %q is missing", id)
 		default:
-			for key, value := range want.Profile {
-				if !reflect.DeepEqual(have.Profile[key], value) {
-					say("user %q: profile %q is %#v, not %#v", id, key, have.Profile[key], value)
-				}
-			}
-			have.Profile, want.Profile = nil, nil
-			if !have.CreatedAt.Equal(want.CreatedAt) {
-				say("user %q: created at %v, not %v", id, have.CreatedAt, want.CreatedAt)
-			}
-			have.CreatedAt = want.CreatedAt
+			profile("user", id, have.Profile, want.Profile)
+			created("user", id, have.CreatedAt, want.CreatedAt)
+			have.Profile, have.CreatedAt = want.Profile, want.CreatedAt
 			if len(have.Emails) == 0 && len(want.Emails) == 0 {
 				have.Emails = want.Emails
 			}
@@ -48,8 +54,12 @@ func (t Truth) Difference(got Truth) []string {
 		case t.Passing[id]:
 		case !held:
 			say("group %q is missing", id)
-		case have != want:
-			say("group %q is %+v, not %+v", id, have, want)
+		default:
+			profile("group", id, have.Profile, want.Profile)
+			created("group", id, have.CreatedAt, want.CreatedAt)
+			if have.Name != want.Name || have.Description != want.Description {
+				say("group %q is %+v, not %+v", id, have, want)
+			}
 		}
 	}
 	for id := range got.Groups {

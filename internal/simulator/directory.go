@@ -30,8 +30,10 @@ type Person struct {
 	// Agent marks one of Guru's AI agents.
 	Agent bool
 	// Role is Guru's highestRole.
-	Role    string
-	Created time.Time
+	Role string
+	// Title and External are RudderStack's title and externalId.
+	Title, External string
+	Created         time.Time
 
 	seq  int
 	rows [2][]byte // rendered; guarded by cache
@@ -293,7 +295,7 @@ func (s *Server) Truth() Truth {
 		truth.Users[d.fold(p.ID)] = s.vendor.present(p)
 	}
 	for _, t := range d.teams {
-		truth.Groups[t.ID] = Group{Name: shown(t.Name, t.ID)}
+		truth.Groups[t.ID] = s.vendor.presentTeam(t)
 		for _, m := range t.Members {
 			id := m.ID
 			if !m.Nested {
@@ -309,6 +311,15 @@ func (s *Server) Truth() Truth {
 		truth.PassingGrants[g] = true
 	}
 	return truth
+}
+
+// stated puts texts into a profile, but none that is blank.
+func stated(profile map[string]any, texts map[string]string) {
+	for key, text := range texts {
+		if strings.TrimSpace(text) != "" {
+			profile[key] = shown(text)
+		}
+	}
 }
 
 // shown is the first text that has something to show, as one line: white

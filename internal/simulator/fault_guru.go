@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -31,11 +32,11 @@ var guruFaults = []Fault{
 	},
 	{
 		Name: "groups-404", Vendor: "guru", Outcome: Right, What: "/groups answers 404; /groups/usergroups works",
-		wrap: onExactPath([]string{"/groups"}, http.StatusNotFound),
+		wrap: hidden("/groups"),
 	},
 	{
 		Name: "both-groups-404", Vendor: "guru", Outcome: Fails, What: "/groups and /groups/usergroups answer 404",
-		wrap: onExactPath([]string{"/groups", "/groups/usergroups"}, http.StatusNotFound),
+		wrap: hidden("/groups", "/groups/usergroups"),
 	},
 	styled("groups-paged", "lists of groups come 2 at a time", func(v *guru) { v.groupRows = 2 }),
 	styled("members-in-one-body", "a group's members come in one body, however many", func(v *guru) { v.memberRows = 1 << 30 }),
@@ -203,6 +204,16 @@ var guruFaults = []Fault{
 		wrap: onMembers(func(w http.ResponseWriter) { guruError(w, http.StatusNotFound, "Resource could not be found") }),
 	},
 	{
+		Name: "group-hidden", Vendor: "guru", Outcome: Fails, What: "404 on the last group and on its members, although it is listed",
+		wrap: func(s *Server, next http.Handler) http.Handler {
+			last := ""
+			if t := s.dir.teams; len(t) > 0 {
+				last = "/groups/" + t[len(t)-1].ID
+			}
+			return hidden(last, last+"/members")(s, next)
+		},
+	},
+	{
 		Name: "group-members-403", Vendor: "guru", Outcome: Fails, What: "403 on the members of groups",
 		wrap: onMembers(func(w http.ResponseWriter) { guruError(w, http.StatusForbidden, "Forbidden access to group") }),
 	},
@@ -253,7 +264,7 @@ var guruFaults = []Fault{
 	},
 	{
 		Name: "whoami-404", Vendor: "guru", Outcome: Either, What: "404 on /whoami",
-		wrap: onExactPath([]string{"/whoami"}, http.StatusNotFound),
+		wrap: hidden("/whoami"),
 	},
 }
 
@@ -286,18 +297,11 @@ func isMembersOfGroup(r *http.Request) bool {
 	return strings.HasPrefix(pathOf(r), "/groups/") && strings.HasSuffix(pathOf(r), "/members")
 }
 
-func onExactPath(paths []string, status int) func(*Server, http.Handler) http.Handler {
-	return func(s *Server, next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for _, path := range paths {
-				if pathOf(r) == path {
-					s.deny(w, status, http.StatusText(status))
-					return
-				}
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
+// hidden answers 404 at some paths.
+func hidden(paths ...string) func(*Server, http.Handler) http.Handler {
+	return when(func(r *http.Request) bool { return slices.Contains(paths, pathOf(r)) }, func(w http.ResponseWriter) {
+		guruError(w, http.StatusNotFound, http.StatusText(http.StatusNotFound))
+	})
 }
 
 func onMembers(send func(http.ResponseWriter)) func(*Server, http.Handler) http.Handler {

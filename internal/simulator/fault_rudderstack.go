@@ -90,7 +90,7 @@ var rudderStackFaults = []Fault{
 	cursors("cursors-no-total", "pages by cursor (RFC 9865), without totalResults", Right, false, func(start int) int { return start }),
 	cursors("cursors-stuck", "the cursor is always that of the first page", Fails, false, func(int) int { return 1 }),
 	cursors("cursors-cycle", "after the third page the cursor leads back to the second", Fails, false, func(start int) int {
-		if start > 300 {
+		if start > 201 {
 			return 101
 		}
 		return start
@@ -252,12 +252,13 @@ var rudderStackFaults = []Fault{
 	},
 	nested("nested-groups", "groups are members of groups, with their type", nil),
 	{
-		Name: "nested-cycle", Vendor: "rudderstack", Outcome: Right, What: "three groups are members of each other in a circle",
+		Name: "nested-cycle", Vendor: "rudderstack", Outcome: Right, What: "three groups are members of each other in a circle, and one of them is in a fourth",
 		seed: func(s *Server) {
-			if t := s.dir.teams; len(t) > 2 {
+			if t := s.dir.teams; len(t) > 3 {
 				s.Nest(t[0].ID, t[1].ID)
 				s.Nest(t[1].ID, t[2].ID)
 				s.Nest(t[2].ID, t[0].ID)
+				s.Nest(t[3].ID, t[0].ID)
 			}
 		},
 	},

@@ -130,16 +130,38 @@ func (v *guru) present(p *Person) User {
 		Login: shown(email), Name: shown(joined(p.First, p.Last), email), Emails: []directory.Email{{Address: email, Primary: true}},
 		Disabled: p.Status != "" && !strings.EqualFold(p.Status, "ACTIVE"), Detail: p.Status, Service: p.Agent, CreatedAt: p.Created, Profile: map[string]any{},
 	}
-	if p.UUID != "" {
-		u.Profile["user_id"] = p.UUID
+	status := p.Status
+	if status == "" {
+		status = "not stated"
 	}
-	if p.First != "" {
-		u.Profile["first_name"] = shown(p.First)
-	}
-	if p.Last != "" {
-		u.Profile["last_name"] = shown(p.Last)
-	}
+	stated(u.Profile, map[string]string{
+		"user_id": p.UUID, "first_name": p.First, "last_name": p.Last, "status": status,
+		"user_type": p.guruUser().UserType, "highest_role": p.Role, "billing_type": guruBilling,
+	})
+	u.Profile["managed_by_scim"] = p.managed()
 	return u
+}
+
+func (v *guru) presentTeam(t *Team) Group {
+	g := Group{Name: shown(t.Name, t.ID), CreatedAt: t.Created, Profile: map[string]any{
+		"group_id": t.ID, "modifiable": !t.Everyone, "managed_by_scim": false,
+	}}
+	stated(g.Profile, map[string]string{"group_identifier": t.guruIdentifier()})
+	return g
+}
+
+// guruBilling is what Guru says of every user's billing.
+const guruBilling = "CORE"
+
+// managed says that Guru has the user from a directory of the customer's.
+func (p *Person) managed() bool { return p.seq%4 == 0 }
+
+// guruIdentifier is the name of a group in links.
+func (t *Team) guruIdentifier() string {
+	if t.Everyone {
+		return "team"
+	}
+	return strings.ToLower(strings.ReplaceAll(t.Name, " ", "-"))
 }
 
 func (v *guru) serve(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +323,7 @@ func (v *guru) memberRow(p *Person) []byte {
 			ManagedBySCIM  bool              `json:"managedByScim"`
 		}{
 			ID: p.ID, DateCreated: guruTime(p.Created), User: p.guruUser(), Groups: []any{},
-			UserAttributes: map[string]string{"BILLING_TYPE": "CORE"}, HighestRole: p.Role, ManagedBySCIM: p.seq%4 == 0,
+			UserAttributes: map[string]string{"BILLING_TYPE": guruBilling}, HighestRole: p.Role, ManagedBySCIM: p.managed(),
 		}
 		row.User.ProfilePicURL = "https://pics.example.com/" + p.UUID
 		if p.seq%6 == 1 {
@@ -320,7 +342,7 @@ func (v *guru) groupMemberRow(m Member) []byte {
 	}
 	return v.dir.row(&p.rows[1], func() []byte {
 		return encode(map[string]any{
-			"id": p.ID, "dateCreated": guruTime(p.Created), "user": p.guruUser(), "managedByScim": p.seq%4 == 0,
+			"id": p.ID, "dateCreated": guruTime(p.Created), "user": p.guruUser(), "managedByScim": p.managed(),
 		})
 	})
 }
@@ -328,14 +350,14 @@ func (v *guru) groupMemberRow(m Member) []byte {
 func (v *guru) groupRow(t *Team) []byte {
 	return v.dir.row(&t.rows[0], func() []byte {
 		row := map[string]any{
-			"id": t.ID, "name": t.Name, "groupIdentifier": strings.ToLower(strings.ReplaceAll(t.Name, " ", "-")),
+			"id": t.ID, "name": t.Name, "groupIdentifier": t.guruIdentifier(),
 			"numberOfMembers": len(t.Members), "modifiable": true, "userModifiable": true, "singleUser": false, "managedByScim": false,
 		}
 		if !t.Created.IsZero() {
 			row["dateCreated"] = guruTime(t.Created)
 		}
 		if t.Everyone {
-			row["groupIdentifier"], row["numberOfMembers"], row["modifiable"], row["userModifiable"] = "team", 0, false, false
+			row["numberOfMembers"], row["modifiable"], row["userModifiable"] = 0, false, false
 		}
 		return encode(row)
 	})

@@ -105,6 +105,7 @@ func (v *rudderstack) person(i int) *Person {
 	case 5:
 		p.Display = ""
 		p.Emails = append(p.Emails, directory.Email{Address: fmt.Sprintf("user%d@home.example.com", i)})
+		p.Title, p.External = "Head of Data", fmt.Sprintf("hr-%d", i)
 	case 6:
 		p.Emails = slices.Insert(p.Emails, 0, directory.Email{Address: fmt.Sprintf("old%d@example.com", i)})
 	case 7:
@@ -120,13 +121,19 @@ func (v *rudderstack) present(p *Person) User {
 		Login: shown(p.Login), Name: shown(p.Display, p.Formatted, joined(p.First, p.Last), p.Login, p.ID), Emails: onePrimary(p.Emails, p.Login),
 		Disabled: p.Status != "" && p.Status != "ACTIVE", CreatedAt: p.Created, Profile: map[string]any{"user_id": p.ID},
 	}
-	if p.First != "" {
-		u.Profile["first_name"] = shown(p.First)
+	active := "not stated"
+	if p.Status != "" {
+		active = strconv.FormatBool(!u.Disabled)
 	}
-	if p.Last != "" {
-		u.Profile["last_name"] = shown(p.Last)
-	}
+	stated(u.Profile, map[string]string{
+		"first_name": p.First, "last_name": p.Last, "display_name": p.Display, "user_name": p.Login,
+		"active": active, "title": p.Title, "external_id": p.External,
+	})
 	return u
+}
+
+func (v *rudderstack) presentTeam(t *Team) Group {
+	return Group{Name: shown(t.Name, t.ID), CreatedAt: t.Created.Truncate(time.Second), Profile: map[string]any{"group_id": t.ID}}
 }
 
 func (v *rudderstack) resourceTypes() []scim.ResourceType {
@@ -174,6 +181,9 @@ func (v *rudderstack) user(p *Person) scim.Resource {
 	if p.Display != "" {
 		a["displayName"] = p.Display
 	}
+	if p.Title != "" {
+		a["title"] = p.Title
+	}
 	if p.Emails != nil {
 		emails := make([]any, len(p.Emails))
 		for i, e := range p.Emails {
@@ -188,7 +198,11 @@ func (v *rudderstack) user(p *Person) scim.Resource {
 	if p.Status != "" {
 		a["active"] = p.Status == "ACTIVE"
 	}
-	return scim.Resource{ID: p.ID, Attributes: a, Meta: stamp(p.Created)}
+	user := scim.Resource{ID: p.ID, Attributes: a, Meta: stamp(p.Created)}
+	if p.External != "" {
+		user.ExternalID = optional.NewString(p.External)
+	}
+	return user
 }
 
 func (v *rudderstack) group(t *Team, r *http.Request) scim.Resource {

@@ -50,6 +50,7 @@ type vendor interface {
 	everyone() *Team
 	groupID(i int) string
 	present(p *Person) User
+	presentTeam(t *Team) Group
 }
 
 // Server is one vendor's API. It is an http.Handler and listens on loopback

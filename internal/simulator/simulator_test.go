@@ -61,6 +61,7 @@ func (c walker) get(target string, into any) (http.Header, error) {
 
 type scimRow struct {
 	ID, UserName, DisplayName string
+	Title, ExternalID         string
 	Name                      struct{ GivenName, FamilyName, Formatted string }
 	Emails                    []struct {
 		Value   string
@@ -95,17 +96,18 @@ func (c walker) rudderStack() (Truth, error) {
 					for _, e := range row.Emails {
 						u.Emails = append(u.Emails, directory.Email{Address: e.Value, Primary: e.Primary})
 					}
-					u.Profile = map[string]any{"user_id": row.ID}
-					if row.Name.GivenName != "" {
-						u.Profile["first_name"] = shown(row.Name.GivenName)
+					u.Profile = map[string]any{"user_id": row.ID, "active": "not stated"}
+					if row.Active != nil {
+						u.Profile["active"] = fmt.Sprint(*row.Active)
 					}
-					if row.Name.FamilyName != "" {
-						u.Profile["last_name"] = shown(row.Name.FamilyName)
-					}
+					stated(u.Profile, map[string]string{
+						"first_name": row.Name.GivenName, "last_name": row.Name.FamilyName, "display_name": row.DisplayName,
+						"user_name": row.UserName, "title": row.Title, "external_id": row.ExternalID,
+					})
 					truth.Users[row.ID] = u
 					continue
 				}
-				truth.Groups[row.ID] = Group{Name: shown(row.DisplayName, row.ID)}
+				truth.Groups[row.ID] = Group{Name: shown(row.DisplayName, row.ID), CreatedAt: row.Meta.Created, Profile: map[string]any{"group_id": row.ID}}
 				for _, m := range row.Members {
 					if m.Value == "" {
 						return truth, fmt.Errorf("%s: a member without id", path)
@@ -126,8 +128,11 @@ func (c walker) rudderStack() (Truth, error) {
 }
 
 type guruRowTest struct {
-	ID, Name, DateCreated string
-	User                  *struct{ ID, Status, Email, FirstName, LastName, UserType string }
+	ID, Name, DateCreated        string
+	User                         *struct{ ID, Status, Email, FirstName, LastName, UserType string }
+	HighestRole, GroupIdentifier string
+	UserAttributes               map[string]string
+	Modifiable, ManagedByScim    bool
 }
 
 func (c walker) list(path string) ([]guruRowTest, error) {
@@ -173,17 +178,12 @@ func (c walker) guru() (Truth, error) {
 		u := User{
 			Login: row.User.Email, Emails: []directory.Email{{Address: row.User.Email, Primary: true}}, Detail: row.User.Status,
 			Name: shown(joined(row.User.FirstName, row.User.LastName), row.User.Email), Disabled: row.User.Status != "ACTIVE",
-			Service: row.User.UserType == "KNOWLEDGE_AGENT", CreatedAt: created, Profile: map[string]any{},
+			Service: row.User.UserType == "KNOWLEDGE_AGENT", CreatedAt: created, Profile: map[string]any{"managed_by_scim": row.ManagedByScim},
 		}
-		if row.User.ID != "" {
-			u.Profile["user_id"] = row.User.ID
-		}
-		if row.User.FirstName != "" {
-			u.Profile["first_name"] = shown(row.User.FirstName)
-		}
-		if row.User.LastName != "" {
-			u.Profile["last_name"] = shown(row.User.LastName)
-		}
+		stated(u.Profile, map[string]string{
+			"user_id": row.User.ID, "first_name": row.User.FirstName, "last_name": row.User.LastName, "status": row.User.Status,
+			"user_type": row.User.UserType, "highest_role": row.HighestRole, "billing_type": row.UserAttributes["BILLING_TYPE"],
+		})
 		truth.Users[strings.ToLower(row.ID)] = u
 	}
 	groups, err := c.list("/groups")
@@ -194,7 +194,10 @@ func (c walker) guru() (Truth, error) {
 		if row.ID == "" {
 			return truth, fmt.Errorf("a group without id")
 		}
-		truth.Groups[row.ID] = Group{Name: shown(row.Name, row.ID)}
+		created, _ := time.Parse("2006-01-02T15:04:05.999-0700", row.DateCreated)
+		truth.Groups[row.ID] = Group{Name: shown(row.Name, row.ID), CreatedAt: created, Profile: map[string]any{
+			"group_id": row.ID, "group_identifier": row.GroupIdentifier, "modifiable": row.Modifiable, "managed_by_scim": row.ManagedByScim,
+		}}
 		members, err := c.list("/groups/" + url.PathEscape(row.ID) + "/members")
 		if err != nil {
 			return truth, err

@@ -39,7 +39,12 @@ type User struct {
 }
 
 // Group is what a sync must say of a group.
-type Group struct{ Name, Description string }
+type Group struct {
+	Name, Description string
+	CreatedAt         time.Time
+	// Profile is as in User.
+	Profile map[string]any
+}
 
 // Grant is one membership.
 type Grant struct {
