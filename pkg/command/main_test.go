@@ -199,17 +199,22 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out)
 }
 
-// at makes the vendor answer as told when a path is asked for.
-func (v *vendor) at(path string, do func(w http.ResponseWriter, r *http.Request)) {
+// answers has a function take requests over, where it says that it has.
+func (v *vendor) answers(answer func(n int, w http.ResponseWriter, r *http.Request) bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.answer = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+	v.answer = answer
+}
+
+// at makes the vendor answer as told when a path is asked for.
+func (v *vendor) at(path string, do func(w http.ResponseWriter, r *http.Request)) {
+	v.answers(func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != path {
 			return false
 		}
 		do(w, r)
 		return true
-	}
+	})
 }
 
 func (v *vendor) asked() []string {

@@ -21,12 +21,12 @@ func TestALongSyncSaysHowFarItIs(t *testing.T) {
 			t.Parallel()
 			v := newVendor(t)
 			var slow atomic.Bool
-			v.answer = func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+			v.answers(func(_ int, _ http.ResponseWriter, r *http.Request) bool {
 				if strings.HasSuffix(r.URL.Path, "/members") && slow.CompareAndSwap(false, true) {
 					<-time.After(11 * time.Second) // longer than a sync keeps silent
 				}
 				return false
-			}
+			})
 			run := invoke(t, v).env("BATON_LOG_FORMAT="+row.format, "BATON_WORKERS=1").exits(0)
 			for _, want := range []string{row.progress, row.sdk} {
 				if strings.Count(run.stderr.String(), want) < 1 {
@@ -42,7 +42,7 @@ func TestALongSyncSaysHowFarItIs(t *testing.T) {
 func TestTheSummaryCountsWhatIsInTheFile(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	v.answer = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+	v.answers(func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		switch r.URL.Path + "?" + r.URL.RawQuery {
 		case "/users?page=2":
 			fmt.Fprint(w, `{"rows":[{"id":"4","Disabled":true},{"id":"20"},{"id":"20"}],"last":true}`)
@@ -52,7 +52,7 @@ func TestTheSummaryCountsWhatIsInTheFile(t *testing.T) {
 			return false
 		}
 		return true
-	}
+	})
 	run := invoke(t, v).exits(0)
 	said := run.summary()
 	for name, n := range map[string]int{"users": 21, "disabled": 4, "enabled": 17, "service": 1, "groups": 3, "memberships": 22} {
