@@ -141,10 +141,11 @@ func TestASyncGoesOnAfterAnOutage(t *testing.T) {
 			if asksForMemberships(r) {
 				down.Store(true)
 			}
-			if down.Load() {
-				http.Error(w, "out of order", http.StatusServiceUnavailable)
+			if !down.Load() {
+				return false
 			}
-			return down.Load()
+			http.Error(w, "out of order", http.StatusServiceUnavailable)
+			return true
 		})
 		run := s.sync(t, nil, "BATON_OUTAGE_MINUTES=1")
 		if code := run.wait(); code != int(codes.Aborted) || !strings.Contains(run.lastLine(), "no good answer since") {

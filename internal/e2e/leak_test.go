@@ -5,21 +5,39 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/conductorone/baton-connectors/internal/simulator"
+	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
+	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// forms are the ways in which a credential could show.
+var percent = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+// forms are the ways in which a secret could show: as it is, in a URL, in
+// JSON and in base64, alone or in the middle of another text.
 func forms(secrets ...string) []string {
 	var out []string
 	for _, s := range secrets {
@@ -27,92 +45,529 @@ func forms(secrets ...string) []string {
 		if err != nil {
 			panic(err)
 		}
-		out = append(out, s, url.QueryEscape(s), url.PathEscape(s), strings.Trim(string(quoted), `"`),
-			base64.StdEncoding.EncodeToString([]byte(s)), base64.RawStdEncoding.EncodeToString([]byte(s)),
-			base64.URLEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)))
+		out = append(out, s, strings.Trim(string(quoted), `"`))
+		for _, escaped := range []string{url.QueryEscape(s), url.PathEscape(s)} {
+			out = append(out, escaped, percent.ReplaceAllStringFunc(escaped, strings.ToLower))
+		}
+		// What base64 makes of a text depends on how many bytes stand before
+		// it, modulo 3, except for the characters at its ends.
+		for before := range 3 {
+			text := []byte(strings.Repeat("-", before) + s)
+			for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+				out = append(out, encoding.EncodeToString(text)[(before*8+5)/6:len(text)*8/6])
+			}
+		}
 	}
 	return out
 }
 
-var anyEmail = regexp.MustCompile(`[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*example\.com`)
+// TestNoFormOfASecretIsOverlooked shows that the search of these tests finds
+// what it is for.
+func TestNoFormOfASecretIsOverlooked(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{"a+b/c d&=", "ab?~ÿ>c", "abcdefg", `quo"te\`} {
+		for name, text := range map[string]string{
+			"plain":                    "x" + secret + "y",
+			"a query":                  "?q=" + url.QueryEscape(secret),
+			"a path":                   "/" + url.PathEscape(secret),
+			"a query in small letters": percent.ReplaceAllStringFunc(url.QueryEscape(secret), strings.ToLower),
+			"JSON":                     inJSON(secret),
+			"base64":                   base64.StdEncoding.EncodeToString([]byte(secret)),
+			"base64 for URLs":          base64.RawURLEncoding.EncodeToString([]byte(secret)),
+			"a Basic login":            base64.StdEncoding.EncodeToString([]byte("me@example.com:" + secret)),
+			"base64 of a sentence":     base64.URLEncoding.EncodeToString([]byte("it is " + secret + ", I think")),
+			"base64 of a header":       base64.StdEncoding.EncodeToString([]byte("Bearer " + secret + " ")),
+		} {
+			if showing(text, secret) == "" {
+				t.Errorf("%q is overlooked in %s: %s", secret, name, text)
+			}
+		}
+		if at := showing("nothing of "+secret[:4]+" is here", secret); at != "" {
+			t.Errorf("%q is seen where it is not: %s", secret, at)
+		}
+	}
+}
+
+func inJSON(text string) string {
+	quoted, err := json.Marshal(map[string]string{"text": text})
+	if err != nil {
+		panic(err)
+	}
+	return string(quoted)
+}
+
+// showing is where a text shows one of the secrets, in any form; empty where it
+// shows none.
+func showing(text string, secrets ...string) string {
+	for _, form := range forms(secrets...) {
+		if at := strings.Index(text, form); at >= 0 {
+			return fmt.Sprintf("%q in %q", form, text[max(0, at-80):min(len(text), at+len(form)+80)])
+		}
+	}
+	return ""
+}
+
+// secrets are all that must not show of a site.
+func (s *site) secrets() []string {
+	if s.name == "baton-guru" {
+		return []string{s.secret, simulator.GuruRowToken}
+	}
+	return []string{s.secret}
+}
+
+var anyEmail = regexp.MustCompile(`(?i)[\w.+-]+(?:@|%40)(?:[\w-]+\.)*example\.com`)
+
+// atInfo is what of a log shows at the usual level.
+func atInfo(log string) string {
+	var out strings.Builder
+	for line := range strings.Lines(log) {
+		var entry struct{ Level string }
+		if json.Unmarshal([]byte(line), &entry) != nil || entry.Level != "debug" {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// way is one way in which a run can go.
+type way struct {
+	name string
+	// right says that the run finishes, and not that it fails.
+	right bool
+	// waits says that it waits much and works little.
+	waits bool
+	opts  []simulator.Option
+	// set changes what lies between the connector and the vendor.
+	set func(t *testing.T, s *site)
+	env []string
+}
+
+// ways are those in which a run of a vendor's connector succeeds or fails.
+func ways(vendor string) []way {
+	all := []way{{name: "no fault", right: true}}
+	with := func(fault string, when ...simulator.When) []simulator.Option {
+		return []simulator.Option{simulator.WithFault(fault, when...)}
+	}
+	add := func(right bool, faults ...string) {
+		for _, fault := range faults {
+			all = append(all, way{name: fault, right: right, opts: with(fault)})
+		}
+	}
+	add(false, "unauthorized", "forbidden", "not-found", "gone", "bad-request",
+		"html-login", "json-error", "null", "text", "string", "empty-object", "other-object", "no-body", "no-content",
+		"redirect-elsewhere", "redirect-loop", "huge-header", "huge-body", "gzip-bomb", "deep-nesting",
+		"user-without-id", "member-without-id", "long-id", "users-vanish")
+	add(true, "odd-names", "odd-limit-headers", "slow-body")
+	if vendor == ofRudderStack {
+		add(false, "numeric-status", "cursors-cycle", "groups-missing", "start-index-ignored", "total-too-high")
+		add(true, "cursors", "nested-cycle", "groups-absent")
+	} else {
+		add(false, "collection-token", "token-cycle", "group-members-404", "both-groups-404")
+		add(true, "group-vanished", "user-bare", "link-elsewhere")
+	}
+	// What a second try heals. It strikes for so long that the syncer hears of
+	// it: a page that was asked for ahead, or that others came before, is asked
+	// for again without.
+	for fault, last := range map[string]int{
+		"rate-limit-seconds": 5, "rate-limit-date": 5, "rate-limit-reset": 5, "rate-limit-odd": 5, "rate-limit-bare": 5,
+		"server-error": 7, "bad-gateway": 7, "unavailable": 7, "gateway-timeout": 7, "request-timeout": 7,
+		"reset-body": 7, "truncated": 7, "hang": 7,
+		"reset": 12, // net/http asks again by itself where a connection was used before
+	} {
+		all = append(all, way{
+			name: fault, right: true, waits: true, opts: with(fault, simulator.When{From: 5, To: last}),
+			env: []string{"BATON_HTTP_TIMEOUT_SECONDS=2", "BATON_WORKERS=1"},
+		})
+	}
+	return append(all,
+		way{name: "a pause of a day", opts: with("rate-limit-long", simulator.When{From: 5})},
+		way{name: "an outage of a day", set: instead(func(w http.ResponseWriter, _ *http.Request, _ *site) {
+			w.Header().Set("Retry-After", "86400")
+			http.Error(w, "closed until tomorrow", http.StatusServiceUnavailable)
+		})},
+		way{name: "an echo", set: instead(func(w http.ResponseWriter, r *http.Request, _ *site) {
+			http.Error(w, "these may not: "+heard(r), http.StatusForbidden)
+		})},
+		way{name: "an echo elsewhere", set: instead(func(w http.ResponseWriter, r *http.Request, s *site) {
+			to := url.URL{
+				Scheme: "http", User: url.UserPassword("me", s.secret), Host: "127.0.0.1:1", Path: "/" + s.secret,
+				RawQuery: url.Values{"q": {heard(r)}}.Encode(),
+			}
+			http.Redirect(w, r, to.String(), http.StatusFound)
+		})},
+		way{name: "refused", waits: true, set: func(t *testing.T, s *site) {
+			s.env = moved(s.env, originOf(t, s.vendor.URL()), "http://127.0.0.1:"+freePort(t))
+		}},
+		way{name: "no such host", set: func(t *testing.T, s *site) {
+			// A label of more than 63 characters (RFC 1035, section 2.3.4), for
+			// which nobody asks a DNS.
+			s.env = moved(s.env, originOf(t, s.vendor.URL()), "https://"+strings.Repeat("a", 64)+".test")
+		}},
+		way{name: "no trust", set: func(t *testing.T, s *site) {
+			certificate, _ := authority(t)
+			s.startFront(t, certificate)
+		}},
+		way{name: "a redirect to http", set: func(t *testing.T, s *site) {
+			certificate, file := authority(t)
+			s.env = append(s.env, "SSL_CERT_FILE="+file)
+			s.startFront(t, certificate).answers(func(w http.ResponseWriter, r *http.Request) bool {
+				if asksForMemberships(r) {
+					http.Redirect(w, r, "http://"+r.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)
+				}
+				return asksForMemberships(r)
+			})
+		}},
+	)
+}
+
+// instead has a front answer the requests for memberships.
+func instead(answer func(w http.ResponseWriter, r *http.Request, s *site)) func(*testing.T, *site) {
+	return func(t *testing.T, s *site) {
+		t.Helper()
+		s.startFront(t, nil).answers(func(w http.ResponseWriter, r *http.Request) bool {
+			if !asksForMemberships(r) {
+				return false
+			}
+			answer(w, r, s)
+			return true
+		})
+	}
+}
+
+// heard is all that a request says of the credential.
+func heard(r *http.Request) string {
+	_, password, _ := r.BasicAuth()
+	return r.Header.Get("Authorization") + " " + password
+}
+
+// originOf is the origin of a URL.
+func originOf(t testing.TB, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// leaky has several pages of users and of members.
+var leaky = simulator.Size{Users: 130, Groups: 4, MembersPerGroup: 7}
 
 // TestNothingLeaks runs the real binaries, well and in every way in which
 // they fail, with all that they can log, and looks for the credential in all
 // that they leave behind; and at the usual level for anybody's address.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
-	faults := []string{
-		"", "unauthorized", "forbidden", "not-found", "bad-request", "html-login", "json-error", "text", "redirect-elsewhere",
-		"huge-header", "deep-nesting", "user-without-id", "member-without-id", "odd-names", "long-id", "truncated", "rate-limit-seconds",
-	}
-	own := map[string][]string{
-		ofRudderStack: {"numeric-status", "cursors", "cursors-cycle", "nested-cycle", "groups-missing", "groups-absent", "total-too-high", "start-index-ignored"},
-		ofGuru:        {"collection-token", "token-cycle", "link-elsewhere", "group-members-404", "group-vanished", "user-bare", "both-groups-404"},
-	}
+	var waiting sync.WaitGroup
+	turns := make(chan struct{}, 8)
 	for _, vendor := range []string{ofRudderStack, ofGuru} {
-		for _, fault := range append(faults, own[vendor]...) {
-			for _, level := range []string{"debug", "info"} {
-				t.Run(fmt.Sprintf("%s/%s/%s", vendor, strings.TrimPrefix("no fault "+fault, "no fault "), level), func(t *testing.T) {
+		for _, w := range ways(vendor) {
+			if w.waits {
+				// More of them at a time than there are processors.
+				waiting.Go(func() {
+					turns <- struct{}{}
+					defer func() { <-turns }()
+					t.Run(vendor+"/"+w.name, func(t *testing.T) { w.leaves(t, vendor, "debug") })
+				})
+				continue
+			}
+			t.Run(vendor+"/"+w.name, func(t *testing.T) {
+				t.Parallel()
+				w.leaves(t, vendor, "debug")
+			})
+		}
+		t.Run(vendor+"/at the usual level", func(t *testing.T) {
+			t.Parallel()
+			for _, w := range ways(vendor)[:3] { // one that succeeds and two that fail
+				w.leaves(t, vendor, "info")
+			}
+		})
+	}
+	waiting.Wait()
+}
+
+// leaves runs a binary and looks at what it leaves.
+func (w way) leaves(t *testing.T, vendor, level string) {
+	t.Helper()
+	s := startSite(t, "baton-"+vendor, leaky, w.opts...)
+	if w.set != nil {
+		w.set(t, s)
+	}
+	run := s.sync(t, nil, append(w.env, "BATON_LOG_LEVEL="+level)...)
+	code := run.wait()
+	if (code == 0) != w.right {
+		t.Errorf("exit code %d: %s", code, run.lastLine())
+	}
+	if (code == 0) != finishedSync(t, run.file) {
+		t.Errorf("exit code %d does not say what the file holds", code)
+	}
+	said := run.stdout.String() + run.stderr.String()
+	if (atInfo(said) == said) != (level == "info") {
+		t.Error("the log is not of the level that was asked for")
+	}
+	if w.waits && !strings.Contains(said, "retrying") {
+		t.Error("nothing had to be asked for again: this shows nothing")
+	}
+	left := said
+	for _, dir := range []string{filepath.Dir(run.file), run.tmp, run.cmd.Dir} {
+		left += everything(t, dir)
+	}
+	if at := showing(left, s.secrets()...); at != "" {
+		t.Errorf("a secret shows: %s", at)
+	}
+	if at := anyEmail.FindStringIndex(atInfo(said)); at != nil {
+		t.Errorf("an address shows: …%s…", atInfo(said)[max(0, at[0]-200):at[1]])
+	}
+	if n := len(s.vendor.Elsewhere()); n > 0 {
+		t.Errorf("%d requests arrived at another origin", n)
+	}
+}
+
+// TestNothingLeaksIntoC1 has a daemon sync from vendors that behave in all
+// ways, with all that it can log, and looks for secrets in every message that
+// C1 is sent and in every row that it is given; then kills it in the middle of
+// a sync and looks at what is left.
+func TestNothingLeaksIntoC1(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s, plane, tmp := open(t, leaky), controlplane.Start(t), t.TempDir()
+		f := s.startFront(t, nil)
+		d := startDaemon(t, s, plane, []string{"BATON_LOG_LEVEL=debug", "BATON_TMPDIR=" + tmp})
+		for _, w := range ways(strings.TrimPrefix(s.name, "baton-")) {
+			if w.waits || w.set != nil {
+				continue
+			}
+			behaving := open(t, leaky, w.opts...)
+			f.answers(func(w http.ResponseWriter, r *http.Request) bool {
+				behaving.vendor.ServeHTTP(w, r)
+				return true
+			})
+			if end := d.finished(plane.Enqueue(controlplane.FullSync())[0]); end.HasSuccess() != w.right {
+				t.Errorf("%s: it ended with %s", w.name, protojson.Format(end))
+			}
+		}
+		s.killed(t, f, tmp, func() *process {
+			plane.Enqueue(controlplane.FullSync())
+			return d.process
+		})
+
+		secrets := append(s.secrets(), plane.ClientSecret())
+		if at := showing(d.stdout.String()+d.stderr.String(), secrets...); at != "" {
+			t.Errorf("a secret shows in the log: %s", at)
+		}
+		if !strings.Contains(d.stderr.String(), `"level":"debug"`) {
+			t.Error("the log is not that of --log-level debug")
+		}
+		errs, files := 0, 0
+		for _, event := range plane.Events() {
+			if event.Message == nil {
+				continue
+			}
+			raw, err := proto.Marshal(event.Message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := protojson.Format(event.Message)
+			if strings.Contains(text, "GET "+f.URL) {
+				errs++
+			}
+			if event.File != "" {
+				files++
+				text += everything(t, event.File)
+			}
+			if at := showing(text+string(raw), secrets...); at != "" {
+				t.Errorf("a secret shows in %s: %s", event.Method, at)
+			}
+		}
+		if errs == 0 || files == 0 {
+			t.Errorf("C1 was told of %d failures and given %d files: this shows nothing", errs, files)
+		}
+	})
+}
+
+// TestNothingLeaksIntoTemporaryFiles kills a run in the middle of a sync, when
+// nobody can tidy up, and looks for the credential in what is left.
+func TestNothingLeaksIntoTemporaryFiles(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		f := s.startFront(t, nil)
+		tmp := t.TempDir()
+		s.killed(t, f, tmp, func() *process { return s.sync(t, nil, "BATON_LOG_LEVEL=debug", "BATON_TMPDIR="+tmp).process })
+	})
+}
+
+// killed begins a sync, kills the process and its children while they read
+// memberships, and looks at the temporary files that they leave.
+func (s *site) killed(t *testing.T, f *front, tmp string, begin func() *process) {
+	t.Helper()
+	reached := make(chan struct{}, 1000)
+	f.answers(func(_ http.ResponseWriter, r *http.Request) bool {
+		if asksForMemberships(r) {
+			reached <- struct{}{}
+			<-r.Context().Done()
+		}
+		return false
+	})
+	p := begin()
+	select {
+	case <-reached:
+	case <-p.alive.Done():
+		t.Fatal("the process ended before it read memberships")
+	case <-time.After(patience):
+		t.Fatal("the process does not read memberships")
+	}
+	for _, pid := range family(p.cmd.Process.Pid) {
+		if one, err := os.FindProcess(pid); err == nil {
+			_ = one.Signal(syscall.SIGKILL)
+		}
+	}
+	p.wait()
+	left := everything(t, tmp)
+	if !anyEmail.MatchString(left) {
+		t.Error("no row of the sync is left: this shows nothing")
+	}
+	if at := showing(left, s.secrets()...); at != "" {
+		t.Errorf("a secret shows: %s", at)
+	}
+}
+
+// TestNothingLeaksInAnOutage has syncs of vendors that do not come back end,
+// on a clock of the test, with all that can be logged.
+func TestNothingLeaksInAnOutage(t *testing.T) {
+	t.Parallel()
+	var waiting sync.WaitGroup
+	for _, b := range behaviours {
+		for _, vendor := range b.vendors() {
+			if !b.outage {
+				continue
+			}
+			waiting.Go(func() {
+				t.Run(vendor+"/"+b.name, func(t *testing.T) {
+					server := b.simulated(t, vendor)
+					clock, opts := newClock(), rest.Options{ReadAhead: true, Outage: 3 * time.Minute}
+					opts.Now = clock.now
+					if b.options != nil {
+						b.options(&opts)
+					}
+					server.OnRequest(func(int, *http.Request) { clock.advance(4 * time.Minute) })
+					core, logs := observer.New(zapcore.DebugLevel)
+					ctx := ctxzap.ToContext(context.Background(), zap.New(core))
+					path, err := syncSource(ctx, t, server.connector, server.source(t, opts), syncOptions{})
+					if err == nil || !strings.Contains(err.Error(), "no good answer since") {
+						t.Fatalf("it ended with %v", err)
+					}
+					if logs.FilterLevelExact(zapcore.DebugLevel).Len() == 0 {
+						t.Error("nothing was logged at the level debug")
+					}
+					if at := showing(err.Error()+logged(logs)+everything(t, path), server.secrets...); at != "" {
+						t.Errorf("a secret shows: %s", at)
+					}
+					usual := logs.Filter(func(e observer.LoggedEntry) bool { return e.Level > zapcore.DebugLevel })
+					if at := anyEmail.FindString(err.Error() + logged(usual)); at != "" {
+						t.Errorf("the address %s shows", at)
+					}
+				})
+			})
+		}
+	}
+	waiting.Wait()
+}
+
+// TestNoPageTokenNamesAnybody walks all lists of vendors that behave in every
+// way that is known, and looks for secrets and people in each cursor: a
+// cursor is kept in checkpoints and, by a syncer of C1's, out of the house.
+func TestNoPageTokenNamesAnybody(t *testing.T) {
+	t.Parallel()
+	var walked atomic.Int64
+	t.Run("all", func(t *testing.T) {
+		for _, b := range behaviours {
+			for _, vendor := range b.vendors() {
+				t.Run(vendor+"/"+b.name, func(t *testing.T) {
 					t.Parallel()
-					var opts []simulator.Option
-					switch fault {
-					case "":
-					case "truncated", "rate-limit-seconds":
-						opts = append(opts, simulator.WithFault(fault, simulator.When{From: 5, To: 5}))
-					default:
-						opts = append(opts, simulator.WithFault(fault))
+					server := b.simulated(t, vendor)
+					var opts rest.Options
+					if b.options != nil {
+						b.options(&opts)
 					}
-					s := startVendor(t, vendor, simulator.Size{Users: 130, Groups: 4, MembersPerGroup: 7}, opts...)
-					dir := t.TempDir()
-					file := filepath.Join(dir, "sync.c1z")
-					p := start(t, binary(t, s.connector), append(s.env, "BATON_TMPDIR="+dir), "--file", file, "--log-level", level)
-					code := p.wait()
-					said := p.stdout.String() + p.stderr.String()
-					if (code == 0) != finishedFile(t, file) {
-						t.Errorf("exit code %d does not say what the file holds", code)
+					opts.Timeout = time.Second // what hangs tells nothing more
+					if b.set != nil {
+						b.set(server.Server)
 					}
-					left := said + everything(t, dir)
-					secrets := s.secrets
-					if vendor == ofGuru {
-						secrets = append(secrets, "admin@example.com:"+s.secrets[0])
-					}
-					for _, form := range forms(secrets...) {
-						if at := strings.Index(left, form); at >= 0 {
-							t.Errorf("%q shows: …%s…", form, left[max(0, at-80):min(len(left), at+80)])
+					for _, cursor := range cursors(server.source(t, opts)) {
+						walked.Add(1)
+						text := cursor
+						for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+							if plain, err := encoding.DecodeString(strings.TrimRight(cursor, "=")); err == nil {
+								text += " " + string(plain)
+							}
 						}
-					}
-					if level == "info" {
-						if at := anyEmail.FindStringIndex(said); at != nil {
-							t.Errorf("an address shows: …%s…", said[max(0, at[0]-200):min(len(said), at[1]+80)])
+						if at := showing(text, server.secrets...); at != "" {
+							t.Errorf("a secret shows: %s", at)
 						}
-					}
-					if n := len(s.Elsewhere()); n > 0 {
-						t.Errorf("%d requests arrived at another origin", n)
-					}
-					if bad := s.Violations(); len(bad) > 0 {
-						t.Errorf("not read-only: %v", bad)
+						if at := anyEmail.FindString(text); at != "" {
+							t.Errorf("the address %s shows in %q", at, text)
+						}
 					}
 				})
 			}
 		}
+	})
+	if n := walked.Load(); n < 1000 {
+		t.Errorf("%d cursors were seen: this shows little", n)
 	}
 }
 
-// finishedFile is finishedSync for a file that may not be there.
-func finishedFile(t testing.TB, path string) bool {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		return false
+// cursors are all of a source's, as far as it can be read.
+func cursors(source directory.Source) []string {
+	ctx := context.Background()
+	var all, groups []string
+	walk := func(page func(cursor string) (next string, siblings []string, err error)) {
+		todo := []string{""}
+		for steps := 0; len(todo) > 0 && steps < 300; steps++ {
+			next, siblings, err := page(todo[0])
+			todo = todo[1:]
+			if err != nil {
+				return
+			}
+			if next != "" {
+				siblings = append(siblings, next)
+			}
+			todo, all = append(todo, siblings...), append(all, siblings...)
+		}
 	}
-	return finishedSync(t, path)
+	walk(func(cursor string) (string, []string, error) {
+		page, err := source.Users(ctx, cursor)
+		return page.Next, page.Siblings, err
+	})
+	walk(func(cursor string) (string, []string, error) {
+		page, err := source.Groups(ctx, cursor)
+		for _, row := range page.Rows {
+			groups = append(groups, row.ID)
+		}
+		return page.Next, page.Siblings, err
+	})
+	if many, ok := source.(directory.Memberships); ok {
+		walk(func(cursor string) (string, []string, error) {
+			page, err := many.Memberships(ctx, cursor)
+			return page.Next, page.Siblings, err
+		})
+	}
+	for _, id := range groups[:min(len(groups), 7)] {
+		walk(func(cursor string) (string, []string, error) {
+			page, err := source.Members(ctx, id, cursor)
+			return page.Next, page.Siblings, err
+		})
+	}
+	return all
 }
 
-// everything is the text of all files below a directory and all that a c1z
-// among them holds, page tokens included.
-func everything(t testing.TB, dir string) string {
+// everything is the text of a file, or of all files below a directory, and
+// all that a c1z among them holds, checkpoints included.
+func everything(t testing.TB, root string) string {
 	t.Helper()
 	var out strings.Builder
-	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -127,7 +582,7 @@ func everything(t testing.TB, dir string) string {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -142,6 +597,19 @@ func rowsOf(t testing.TB, path string) string {
 	}
 	defer store.Close(ctx) //nolint:errcheck // read only
 	var out strings.Builder
+	runs, ok := store.(interface {
+		ListSyncRuns(ctx context.Context, pageToken string, pageSize uint32) ([]*c1zstore.SyncRun, string, error)
+	})
+	if !ok {
+		t.Fatal("the syncs of a c1z cannot be listed")
+	}
+	all, _, err := runs.ListSyncRuns(ctx, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range all {
+		fmt.Fprintf(&out, "%+v\n", *run)
+	}
 	for _, kind := range []string{"user", "group"} {
 		for _, r := range resources(ctx, t, store, kind) {
 			out.WriteString(prototext.Format(r))

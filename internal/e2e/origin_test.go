@@ -31,8 +31,12 @@ import (
 // reach: RFC 6761, section 6.2, keeps it out of every DNS.
 const vendorHost = "vendor.test"
 
+// thisHost is an address that leads to loopback (net.Dial) and that Go, unlike
+// loopback's own, does not keep from a proxy.
+const thisHost = "0.0.0.0"
+
 // authority is a private certificate authority with one certificate, for
-// loopback and vendorHost. The file is what a client must trust.
+// loopback, thisHost and vendorHost. The file is what a client must trust.
 func authority(t testing.TB) (certificate *tls.Certificate, file string) {
 	t.Helper()
 	made := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
@@ -56,7 +60,7 @@ func authority(t testing.TB) (certificate *tls.Certificate, file string) {
 	}
 	rootDER, rootKey := made(root, root, nil)
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: []string{vendorHost}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(2), DNSNames: []string{vendorHost}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4zero},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	leafDER, leafKey := made(leaf, root, rootKey)
@@ -238,6 +242,41 @@ func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 		}
 		if n := len(s.vendor.Requests()); n != refused {
 			t.Errorf("%d requests went past the proxy", n-refused)
+		}
+	})
+}
+
+// TestAHostInNoProxyIsReachedDirectly shows that a vendor that NO_PROXY names,
+// in any of the usual ways, is not asked for through the proxy, and one that
+// it does not name is.
+func TestAHostInNoProxyIsReachedDirectly(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		certificate, file := authority(t)
+		f := s.startFront(t, certificate)
+		direct := f.Listener.Addr().String()
+		_, port, err := net.SplitHostPort(direct)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.env = moved(s.env, "https://"+direct, "https://"+net.JoinHostPort(thisHost, port))
+		for _, c := range []struct {
+			noProxy string
+			direct  bool
+		}{
+			{"", false},
+			{vendorHost + ",10.0.0.0/8," + thisHost + ":1", false},
+			{thisHost, true},
+			{vendorHost + ", " + net.JoinHostPort(thisHost, port), true},
+			{"0.0.0.0/8", true},
+			{"*", true},
+		} {
+			p := startProxy(t, direct, "")
+			s.sync(t, nil, "HTTPS_PROXY="+p.URL, "NO_PROXY="+c.noProxy, "SSL_CERT_FILE="+file).succeeds(t, s.truth())
+			if n := len(p.requests()); (n == 0) != c.direct {
+				t.Errorf("NO_PROXY=%s: the proxy was asked %d times", c.noProxy, n)
+			}
 		}
 	})
 }

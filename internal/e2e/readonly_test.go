@@ -77,27 +77,34 @@ func TestNothingButGETCanBeSent(t *testing.T) {
 	}
 }
 
-// TestTLSVerificationCannotBeTurnedOff looks for the switch that would.
+// TestTLSVerificationCannotBeTurnedOff looks for the switches that would.
 func TestTLSVerificationCannotBeTurnedOff(t *testing.T) {
 	t.Parallel()
-	err := filepath.WalkDir("../../pkg", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			return err
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if id, ok := n.(*ast.Ident); ok && (id.Name == "InsecureSkipVerify" || id.Name == "WithTLSClientConfig") {
-				t.Errorf("%s names %s", path, id.Name)
+	for _, root := range []string{"../../pkg", "../../cmd"} {
+		files := 0
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
 			}
-			return true
+			files++
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok && (id.Name == "InsecureSkipVerify" || id.Name == "WithTLSClientConfig") {
+					t.Errorf("%s names %s", path, id.Name)
+				}
+				return true
+			})
+			return nil
 		})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files == 0 {
+			t.Errorf("there is no Go file in %s", root)
+		}
 	}
 }
 
