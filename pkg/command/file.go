@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
@@ -35,10 +36,14 @@ func (p *program) checkFile(ctx context.Context, path, scratchDir string) error 
 	if err == nil && len(runs) > 0 {
 		err = checkTypes(ctx, path, scratchDir, p.info.Owns)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENOSPC): // it was to be unpacked
+		return p.workerEnding(err, scratchDir)
+	case err != nil:
 		return fmt.Errorf("%s: %s %w; move it away or name another file", fileSetting, path, err)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // stagingPattern names the file beside path that becomes it.

@@ -176,8 +176,9 @@ func (p *program) work(dir string, sdk func() error) error {
 	return &ending{Code: end.Code}
 }
 
-// workerEnding is endingOf for what a worker meets. The SDK tells of a full
-// disk in terms of its store, and names a place that will be gone.
+// workerEnding is endingOf for what is met where the SDK's store is unpacked,
+// below the scratch directory. The SDK tells of a full disk in terms of that
+// store, and names a place that will be gone.
 func (p *program) workerEnding(err error, dir string) *ending {
 	if errors.Is(err, syscall.ENOSPC) {
 		return &ending{Code: int(codes.ResourceExhausted), Line: fmt.Sprintf(
