@@ -9,14 +9,14 @@
 # no shell, no libc, no package manager. They run with a read-only root file
 # system.
 #
-# What the binary and the label call their version: "make image" asks git.
-# Without VERSION both say dev.
+# Without VERSION the binary takes its version from git, which a label cannot:
+# "make image" and the release state it for both.
 #
 # A release is built from the binaries that it publishes (--target released and
 # released-lambda), so that an image runs what its checksum names.
 ARG GO_VERSION=1.26
 ARG CONNECTOR
-ARG VERSION=dev
+ARG VERSION
 
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS base
 WORKDIR /src
