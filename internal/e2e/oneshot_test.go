@@ -179,6 +179,27 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 	})
 }
 
+// Where groups cannot be read, the message names the way to sync users alone,
+// which must then work.
+func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]string{
+		"baton-rudderstack": {"groups-forbidden", "groups-missing"},
+		"baton-guru":        {"groups-empty", "both-groups-404"},
+	} {
+		for _, fault := range faults {
+			t.Run(fault, func(t *testing.T) {
+				t.Parallel()
+				s := startSite(t, name, small, simulator.WithFault(fault))
+				run := s.sync(t, nil, "BATON_SYNC_RESOURCE_TYPES=user")
+				truth := s.truth()
+				truth.Groups, truth.Grants = nil, nil
+				run.succeeds(t, truth)
+			})
+		}
+	}
+}
+
 // A slip in a path must not put Guru's people in the place of RudderStack's.
 func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
@@ -66,6 +67,8 @@ func run[T field.Configurable](version string, info connector.Info, schema field
 			// A Lambda function is frozen between calls.
 			ReadAhead: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
 			Egress:    egress(run.EgressPolicy),
+			// What is not synced may be out of the credential's reach.
+			UsersAlone: len(run.SyncResourceTypeIDs) > 0 && !slices.Contains(run.SyncResourceTypeIDs, "group"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", info.Name, err)

@@ -44,7 +44,7 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	forgetUnfinished(file, maxUnfinished)
 	resumed, err := p.takeUnfinished(ctx, dir, file)
 	if err != nil {
-		return fmt.Errorf("cannot set aside what is left of an earlier run: %w", err)
+		return fmt.Errorf("cannot set aside what is left of an earlier run: %w; remove %s and run again", err, dir)
 	}
 	self, err := os.Executable()
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Check reads who the credential belongs to and the first page of members and
-// of groups.
+// Check reads who the credential belongs to and the first page of members and,
+// if they are synced, of groups.
 //
 // A check that a retry may heal goes on where it failed: a vendor that limits
 // every third request would refuse the third step for ever otherwise, and the
@@ -22,6 +22,9 @@ import (
 func (s *Source) Check(ctx context.Context) error {
 	s.client.Forget() // a sync begins
 	steps := []func(context.Context) error{s.checkToken, s.checkUsers, s.checkGroups}
+	if s.usersAlone {
+		steps = steps[:2]
+	}
 	for i := s.checked.passed(); i < len(steps); i++ {
 		if err := steps[i](ctx); err != nil {
 			s.checked.failed(i, err)

@@ -53,6 +53,8 @@ type Source struct {
 	memberships *keep[directory.Member]
 
 	checked progress
+	// usersAlone is that of the rest.Options.
+	usersAlone bool
 }
 
 var _ directory.Source = (*Source)(nil)
@@ -96,7 +98,7 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.So
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{client: client, checked: progress{now: opts.Now}}
+	s := &Source{client: client, checked: progress{now: opts.Now}, usersAlone: opts.UsersAlone}
 	s.users = list[row]{
 		id:     directory.Fingerprint("users"),
 		path:   func(route) []string { return []string{members} },

@@ -51,6 +51,9 @@ type Options struct {
 	// ReadAhead allows requests in the background between two calls. A Lambda
 	// function is frozen between calls, so it must not.
 	ReadAhead bool
+	// UsersAlone says that groups are not synced, so that a check of the
+	// credentials need not read them.
+	UsersAlone bool
 	// Outage is how long the vendor may be out of reach; 0 for DefaultOutage.
 	Outage time.Duration
 	// Timeout bounds one request; 0 for the user's --http-timeout-seconds or,

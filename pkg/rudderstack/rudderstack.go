@@ -36,8 +36,10 @@ type Source struct {
 	client *rest.Client
 	base   string // for messages
 	now    func() time.Time
-	known  groupIDs
-	kept   remainders
+	// usersAlone is that of the rest.Options.
+	usersAlone bool
+	known      groupIDs
+	kept       remainders
 }
 
 var (
@@ -80,7 +82,9 @@ func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (direc
 		base:   base.String(),
 		now:    opts.Now,
 		known:  newGroupIDs(),
-		kept:   remainders{now: opts.Now},
+
+		usersAlone: opts.UsersAlone,
+		kept:       remainders{now: opts.Now},
 	}, nil
 }
 
@@ -125,11 +129,11 @@ func explainer(suffixed bool) func(int) rest.Advice {
 	}
 }
 
-// Check reads one user and one group, which proves that the token may read
-// what a sync reads.
+// Check reads one user and, if groups are synced, one group, which proves that
+// the token may read what a sync reads.
 func (s *Source) Check(ctx context.Context) error {
 	s.client.Forget() // a sync begins
-	if err := probe(ctx, s, users); err != nil {
+	if err := probe(ctx, s, users); err != nil || s.usersAlone {
 		return err
 	}
 	err := probe(ctx, s, groupNames)
