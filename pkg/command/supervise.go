@@ -52,7 +52,10 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	}
 	worker := exec.Command(self, os.Args[1:]...) //nolint:gosec,noctx // this program itself, ended by its pipe
 	worker.Env = append(os.Environ(), workerEnv+"="+dir)
-	worker.Stdout, worker.Stderr = os.Stdout, os.Stderr
+	said := &chatter{to: os.Stderr}
+	worker.Stdout, worker.Stderr = os.Stdout, said
+	// What a killed worker has started may hold its stderr open.
+	worker.WaitDelay = grace
 	// The worker ends when this pipe does: when it is told to, and when this
 	// process is killed. That works on every system; signals do not.
 	leash, err := worker.StdinPipe()
@@ -66,6 +69,7 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 		return fmt.Errorf("cannot start the sync: %w", err)
 	}
 	stop := await(worker, leash, signals)
+	_ = said.flush() // where this cannot be written, nothing can
 
 	var done summary
 	var held *syncRun
