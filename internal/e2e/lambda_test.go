@@ -268,7 +268,8 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 		"no host":                        {nil, false, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
 		"a wildcard, which is no host":   {[]string{"*"}, false, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
 		"https only":                     {[]string{"localhost"}, true, v1.EgressMode_EGRESS_MODE_ENFORCE, false},
-		"other hosts, only for a report": {[]string{"api.example.com"}, true, v1.EgressMode_EGRESS_MODE_REPORT, true},
+		"other hosts, only for a report": {[]string{"api.example.com"}, false, v1.EgressMode_EGRESS_MODE_REPORT, true},
+		"https only, beside a report":    {[]string{"localhost"}, true, v1.EgressMode_EGRESS_MODE_REPORT, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

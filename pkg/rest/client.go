@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,9 +71,10 @@ type Options struct {
 // Egress is a policy of which hosts may be reached.
 type Egress struct {
 	AllowedHosts []string
-	HTTPSOnly    bool
-	// Enforce refuses what the policy does not allow; without it a breach is
-	// logged and let through.
+	// HTTPSOnly refuses all but https.
+	HTTPSOnly bool
+	// Enforce refuses hosts that are not allowed; without it they are logged
+	// and let through (baton-sdk, servedpolicy.proto: EgressMode).
 	Enforce bool
 }
 
@@ -289,11 +291,21 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	if err != nil {
 		return nil, c.transportError(ctx, err, fault)
 	}
+	if len(body) == 0 && endless(resp) {
+		return nil, c.transportError(ctx, io.ErrUnexpectedEOF, fault)
+	}
 	c.reached.Store(true)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, c.statusError(ctx, resp, body, item, fault)
 	}
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, place: place.String(), redact: c.redact}, nil
+}
+
+// endless says that an answer of status 200 does not tell where its body ends,
+// so that one without a body may have been cut off behind its header.
+func endless(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusOK && resp.ProtoMajor == 1 && resp.ContentLength < 0 &&
+		len(resp.TransferEncoding) == 0 && !resp.Uncompressed
 }
 
 // settle keeps the books of an outage: it counts what a retry may heal and
@@ -308,7 +320,7 @@ func (c *Client) settle(ctx context.Context, place string, err error) error {
 	}
 	c.opts.Stats.retries.Add(1)
 	now := c.opts.Now()
-	since, over := c.gate.failed(now, place, e.RetryAt)
+	since, limit, over := c.gate.failed(now, place, e.RetryAt)
 	if !over {
 		if e.RetryAt.IsZero() {
 			e.RetryAt = now.Add(c.gate.backOff())
@@ -316,12 +328,12 @@ func (c *Client) settle(ctx context.Context, place string, err error) error {
 		return err
 	}
 	ctxzap.Extract(ctx).Error("the vendor has been out of reach for too long: giving up",
-		zap.Time("since", since), zap.Duration("limit", c.opts.Outage))
+		zap.Time("since", since), zap.Duration("limit", limit))
 	end := *e
 	end.Code, end.Outage = codes.Aborted, true
 	end.RetryAt = time.Time{}
 	end.Advice = Advice{
-		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), c.opts.Outage),
+		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), limit),
 		Next:  "run the sync again when the vendor is back",
 	}
 	if e.RetryAt.Sub(now) > maxPause {

@@ -213,8 +213,6 @@ func TestBrokenConnections(t *testing.T) {
 			conn.Close() //nolint:errcheck // as above
 		}
 	}
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
 	hang := make(chan struct{})
 	for _, c := range []struct {
 		name  string
@@ -227,7 +225,7 @@ func TestBrokenConnections(t *testing.T) {
 		{"cut off in the body", serve(t, hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1", false)), codes.Unavailable, []string{"cut off"}},
 		{"reset in the body", serve(t, hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1", true)), codes.Unavailable, []string{"cut off"}},
 		{"not HTTP", serve(t, hijack("hello\r\n\r\n", false)), codes.Unavailable, []string{"malformed HTTP"}},
-		{"refused", closed.URL + prefix, codes.Unavailable, []string{"connection refused"}},
+		{"refused", "http://127.0.0.1:1" + prefix, codes.Unavailable, []string{"connection refused"}},
 		{"no answer", serve(t, func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-hang:
@@ -345,7 +343,9 @@ func TestEgressPolicy(t *testing.T) {
 		{"another host is", Egress{AllowedHosts: []string{"api.example.com"}, Enforce: true}, false, "host 127.0.0.1 is not allowed"},
 		{"none is", Egress{Enforce: true}, false, "host 127.0.0.1 is not allowed"},
 		{"https only", Egress{AllowedHosts: []string{"127.0.0.1"}, HTTPSOnly: true, Enforce: true}, false, "only https"},
-		{"only watched", Egress{HTTPSOnly: true}, true, ""},
+		{"only watched", Egress{}, true, ""},
+		{"https only, hosts only watched", Egress{AllowedHosts: []string{"127.0.0.1"}, HTTPSOnly: true}, false, "only https"},
+		{"https only, another host watched", Egress{HTTPSOnly: true}, false, "only https"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := arrived.Load()
@@ -679,18 +679,19 @@ func TestOutageEnds(t *testing.T) {
 
 // TestOnePlaceOutOfReachEndsASync shows that a request that always fails ends
 // its sync, whatever else is read well in the meantime, as by a health check
-// or another sync; and that one that is refused for a narrow limit does not.
+// or another sync; and that one that is refused for a narrow limit has an hour
+// more.
 func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name       string
 		status     int
 		retryAfter string
-		ends       bool
+		limit      time.Duration
 	}{
-		{"a fault", 500, "", true},
-		{"a limit", 429, "20", false},
-		{"closed for a while", 503, "20", false},
+		{"a fault", 500, "", DefaultOutage},
+		{"a limit", 429, "20", DefaultOutage + maxPause},
+		{"closed for a while", 503, "20", DefaultOutage + maxPause},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -707,12 +708,9 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 			c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
 			for {
 				_, err := get(c, "Groups")
-				if now.now().Sub(began) > DefaultOutage {
-					if row.ends {
-						check(t, err, codes.Aborted, "/Groups: 500", "no good answer since 2026-01-02T03:04:05Z")
-					} else {
-						check(t, err, codes.Unavailable)
-					}
+				if now.now().Sub(began) > row.limit {
+					check(t, err, codes.Aborted, fmt.Sprintf("/Groups: %d", row.status),
+						"no good answer since 2026-01-02T03:04:05Z (limit "+row.limit.String()+")")
 					break
 				}
 				check(t, err, codes.Unavailable)
@@ -720,6 +718,42 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 				if _, err := get(c, "Users"); err != nil {
 					t.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// TestABlankBodyWithoutALengthIsTakenForCutOff shows that an answer which ends
+// behind its header, where nothing says that it ends there, is asked for again.
+func TestABlankBodyWithoutALengthIsTakenForCutOff(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, header, body string
+		whole              bool
+	}{
+		{"cut off", "200 OK\r\nConnection: close", "", false},
+		{"of the old protocol", "200 OK\r\nConnection: close", "[]", true},
+		{"a length of nothing", "200 OK\r\nContent-Length: 0", "", true},
+		{"no chunk", "200 OK\r\nTransfer-Encoding: chunked", "0\r\n\r\n", true},
+		{"no content", "204 No Content", "", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close() //nolint:errcheck // the other end tells
+				_, _ = io.WriteString(conn, "HTTP/1.1 "+row.header+"\r\n\r\n"+row.body)
+			})
+			_, err := get(client(t, base), "Users")
+			if row.whole && err != nil {
+				t.Error(err)
+			}
+			if !row.whole {
+				check(t, err, codes.Unavailable, "the connection was cut off")
 			}
 		})
 	}
@@ -934,7 +968,8 @@ func TestConnectionsAreReused(t *testing.T) {
 		}
 		all.Wait()
 	}
-	if n := opened.Load(); n > parallel+2 {
+	// net/http drops a connection whose request it is slow to see off.
+	if n := opened.Load(); n > 3*parallel {
 		t.Errorf("%d connections for %d requests at a time", n, parallel)
 	}
 }

@@ -182,10 +182,7 @@ func (c *Client) checkEgress(ctx context.Context, u *url.URL, fault func(codes.C
 	if policy == nil {
 		return nil
 	}
-	breach := ""
-	if policy.HTTPSOnly && u.Scheme != "https" {
-		breach = "only https may be used"
-	}
+	breach, refused := "", policy.Enforce
 	allowed := false
 	for _, host := range policy.AllowedHosts {
 		allowed = allowed || strings.EqualFold(strings.TrimSuffix(host, "."), strings.TrimSuffix(u.Hostname(), "."))
@@ -193,10 +190,13 @@ func (c *Client) checkEgress(ctx context.Context, u *url.URL, fault func(codes.C
 	if !allowed {
 		breach = "the host " + u.Hostname() + " is not allowed"
 	}
+	if policy.HTTPSOnly && u.Scheme != "https" {
+		breach, refused = "only https may be used", true
+	}
 	if breach == "" {
 		return nil
 	}
-	if !policy.Enforce {
+	if !refused {
 		ctxzap.Extract(ctx).Warn("this connector's egress policy would refuse a request", zap.String("why", breach))
 		return nil
 	}

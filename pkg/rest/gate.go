@@ -40,9 +40,8 @@ type gate struct {
 	last  time.Time // latest failure
 	grace time.Time // end of the first pause of this outage
 	fails int       // failures since the last success
-	// places are the URLs that have not been read since a failure for which
-	// the vendor named no time. Other calls may succeed all the while: those of
-	// another sync, say, or a health check.
+	// places are the URLs that have not been read since a failure. Other calls
+	// may succeed all the while: those of another sync, say, or a health check.
 	places map[string]streak
 }
 
@@ -89,14 +88,14 @@ func (g *gate) healed(place string) {
 }
 
 // failed records a failure at a place that a retry may heal. It says since
-// when nothing succeeded and whether that has lasted too long. The first wait
-// that the vendor asked for does not count, up to maxPause; one beyond it is
-// too long at once.
+// when nothing succeeded, what the limit is, and whether that has been passed.
+// The first wait that the vendor asked for does not count, up to maxPause; one
+// beyond it is too long at once.
 //
-// A failure for which the vendor named no time also counts at its place alone.
-// One for which it did does not: where many calls share a narrow limit, one of
-// them may wait for long.
-func (g *gate) failed(now time.Time, place string, retryAt time.Time) (since time.Time, over bool) {
+// A failure also counts at its place alone, up to maxPause longer where the
+// vendor names times: where many calls share a narrow limit, one of them may
+// wait for long.
+func (g *gate) failed(now time.Time, place string, retryAt time.Time) (since time.Time, limit time.Duration, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.since.IsZero() || now.Sub(g.last) > g.calm {
@@ -107,18 +106,22 @@ func (g *gate) failed(now time.Time, place string, retryAt time.Time) (since tim
 	if g.grace.IsZero() && retryAt.After(now) {
 		g.grace = retryAt
 	}
+	here := g.at(now, place)
 	if retryAt.Sub(now) > maxPause {
-		return g.since, true
+		return g.since, g.limit, true
 	}
 	start := g.since
 	if g.grace.After(start) {
 		start = g.grace
 	}
-	if now.Sub(start) > g.limit || !retryAt.IsZero() {
-		return g.since, now.Sub(start) > g.limit
+	if now.Sub(start) > g.limit {
+		return g.since, g.limit, true
 	}
-	here := g.at(now, place)
-	return here, now.Sub(here) > g.limit
+	limit = g.limit
+	if !retryAt.IsZero() {
+		limit += maxPause
+	}
+	return here, limit, now.Sub(here) > limit
 }
 
 // at notes a failure at a place and says since when nothing succeeded there.
