@@ -118,6 +118,13 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list group memberships", "404", "base URL"},
 		},
 		{
+			name: "members-unsupported", does: "answers 501 to /Groups with members, and lists groups without",
+			code: codes.FailedPrecondition, words: []string{"list group memberships", "groups are listed"},
+		},
+		{
+			name: "excluded-unsupported", does: "answers 501 to excludedAttributes",
+		},
+		{
 			name: "groups-forbidden", does: "answers 403 to /Groups",
 			code: codes.PermissionDenied, words: []string{"403", "--sync-resource-types user"},
 		},

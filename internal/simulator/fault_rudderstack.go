@@ -287,6 +287,14 @@ var rudderStackFaults = []Fault{
 		seed: noGroups, wrap: onGroups(http.StatusNotImplemented),
 	},
 	{
+		Name: "members-unsupported", Vendor: "rudderstack", Outcome: Fails, What: "501 on /Groups where its members are not excluded",
+		wrap: onGroupsThat(false, http.StatusNotImplemented),
+	},
+	{
+		Name: "excluded-unsupported", Vendor: "rudderstack", Outcome: Right, What: "501 on /Groups with excludedAttributes",
+		wrap: onGroupsThat(true, http.StatusNotImplemented),
+	},
+	{
 		Name: "groups-absent", Vendor: "rudderstack", Outcome: Right, What: "the organization has no SCIM groups: 404 on /Groups, and /ResourceTypes lists none",
 		seed: noGroups,
 		wrap: func(s *Server, next http.Handler) http.Handler {
@@ -548,9 +556,20 @@ func noGroups(s *Server) {
 func onGroups(status int) func(*Server, http.Handler) http.Handler { return onPath("/Groups", status) }
 
 func onPath(prefix string, status int) func(*Server, http.Handler) http.Handler {
+	return on(func(r *http.Request) bool { return strings.HasPrefix(pathOf(r), prefix) }, status)
+}
+
+// onGroupsThat is onGroups for the lists that exclude members, or do not.
+func onGroupsThat(exclude bool, status int) func(*Server, http.Handler) http.Handler {
+	return on(func(r *http.Request) bool {
+		return pathOf(r) == "/Groups" && r.URL.Query().Has("excludedAttributes") == exclude
+	}, status)
+}
+
+func on(concerns func(*http.Request) bool, status int) func(*Server, http.Handler) http.Handler {
 	return func(s *Server, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasPrefix(pathOf(r), prefix) {
+			if concerns(r) {
 				s.deny(w, status, http.StatusText(status))
 				return
 			}

@@ -133,9 +133,10 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 }
 
 // noGroups says whether an error of the first page of /Groups means that the
-// organization has no SCIM groups. Mid-way it never does.
+// organization has no SCIM groups. Mid-way it never does, nor where a walk
+// begins again: it has seen some.
 func (s *Source) noGroups(ctx context.Context, w *walk, err error) (bool, error) {
-	if !w.begins() {
+	if !w.begins() || w.Back > 0 {
 		return false, usersAlone(err)
 	}
 	return s.absent(ctx, err)

@@ -181,6 +181,10 @@ func step[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read
 		if err == nil {
 			break
 		}
+		if answered(err, 501) && len(c.query) > 0 && !w.Bare && w.begins() {
+			w.Bare = true // it may be the parameter that is not implemented
+			continue
+		}
 		if !answered(err, 400) {
 			return read[T]{}, err
 		}
@@ -197,7 +201,18 @@ func step[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read
 		case w.count() > pageRows:
 			w.Less = true
 		case w.endsByCursor():
-			return read[T]{}, nil
+			if w.Total < 0 || w.Sure {
+				return read[T]{}, nil
+			}
+			// One row tells whether totalResults counts the list or the page.
+			one, failed := fetch(ctx, s, c, url.Values{"startIndex": {"1"}, "count": {"1"}}, "the first page")
+			switch {
+			case failed != nil:
+				return read[T]{}, failed
+			case one.total == w.Total:
+				return read[T]{}, nil
+			}
+			return read[T]{}, err
 		default:
 			return read[T]{}, err
 		}

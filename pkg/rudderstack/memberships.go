@@ -150,8 +150,14 @@ func (s *Source) Memberships(ctx context.Context, written string) (directory.Pag
 	}
 	got, err := step(ctx, s, groupMembers, *c.Walk)
 	if err != nil {
-		_, err = s.noGroups(ctx, c.Walk, err)
+		none, err := s.noGroups(ctx, c.Walk, err)
+		if none {
+			err = s.noneListed(ctx)
+		}
 		return page, err
+	}
+	if got.next == nil && c.Walk.begins() && len(got.rows) == 0 {
+		return page, s.noneListed(ctx)
 	}
 	mark := got.mark
 	var siblings []string
@@ -185,6 +191,28 @@ func (s *Source) Memberships(ctx context.Context, written string) (directory.Pag
 		page.Siblings = siblings
 	}
 	return page, nil
+}
+
+// noneListed checks that there are no groups, where the list with their
+// members shows none: nil if the list without them shows none either. Groups
+// that keep their names and lose all their members would take access away.
+func (s *Source) noneListed(ctx context.Context) error {
+	begin := newWalk()
+	got, err := step(ctx, s, groupNames, begin)
+	if err != nil {
+		_, err = s.noGroups(ctx, &begin, err)
+		return err
+	}
+	if len(got.rows) == 0 && got.next == nil {
+		return nil
+	}
+	return s.walkFailed(groupsPath, &walkError{
+		codes.FailedPrecondition, "groups are listed, but the list that has their members is empty or not served",
+		rest.Advice{
+			Cause: "the server does not do as RFC 7644 says, or groups came while they were read",
+			Next:  "run the sync again; if it fails again, report this message to RudderStack support",
+		},
+	})
 }
 
 // Members implements directory.Source.
@@ -443,15 +471,12 @@ func (g *groupIDs) load(ctx context.Context, s *Source) error {
 	}
 	for g.rest != nil {
 		got, err := step(ctx, s, groupNames, *g.rest)
-		if err != nil {
-			var none bool
-			if none, err = s.noGroups(ctx, g.rest, err); !none {
-				g.stopped = s.now()
-				if code := codeOf(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
-					g.rest = nil // to go on would meet the same
-				}
-				return err
+		if err != nil { // which is never "no groups": the set is asked for where there is one
+			g.stopped = s.now()
+			if code := codeOf(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
+				g.rest = nil // to go on would meet the same
 			}
+			return err
 		}
 		for i := range got.rows {
 			g.found = append(g.found, directory.Fingerprint(got.rows[i].ID))

@@ -162,6 +162,113 @@ func TestGroupsThatVanishMidwayAreAnError(t *testing.T) {
 	}
 }
 
+// Groups that keep their names and lose all their members in silence would
+// take everybody's access through them away.
+func TestMembershipsThatAreNotServedAreAnError(t *testing.T) {
+	t.Parallel()
+	excluded := func(r *http.Request) bool { return r.URL.Query().Has("excludedAttributes") }
+	const types = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":1,"Resources":[{"id":"User","endpoint":"/Users"}]}`
+	const none = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"Resources":[]}`
+	for _, test := range []struct {
+		name   string
+		groups int
+		other  func(w http.ResponseWriter, r *http.Request) bool
+		code   codes.Code
+	}{
+		{"501 to the list with members", 3, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/prefix/scim/v2/Groups" || excluded(r) {
+				return false
+			}
+			w.WriteHeader(http.StatusNotImplemented)
+			return true
+		}, codes.FailedPrecondition},
+		{"404 to it, and no Group among the types", 3, func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/ResourceTypes"):
+				fmt.Fprint(w, types)
+			case r.URL.Path == "/prefix/scim/v2/Groups" && !excluded(r):
+				w.WriteHeader(http.StatusNotFound)
+			default:
+				return false
+			}
+			return true
+		}, codes.FailedPrecondition},
+		{"an empty list with members", 3, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/prefix/scim/v2/Groups" || excluded(r) {
+				return false
+			}
+			fmt.Fprint(w, none)
+			return true
+		}, codes.FailedPrecondition},
+		{"no groups at all", 0, nil, codes.OK},
+		{"501 to the parameter alone", 3, func(w http.ResponseWriter, r *http.Request) bool {
+			if !excluded(r) {
+				return false
+			}
+			w.WriteHeader(http.StatusNotImplemented)
+			return true
+		}, codes.OK},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := &scim{groups: ids("g", test.groups), members: map[string][]string{}, other: test.other}
+			for _, id := range server.groups {
+				server.members[id] = []string{member("u1")}
+			}
+			source := server.start(t)
+			groups, err := walkGroups(t, source)
+			if err != nil || len(groups) != test.groups {
+				t.Fatalf("%d groups, %v", len(groups), err)
+			}
+			got, err := walkMemberships(t, source)
+			if codeOf(err) != test.code || err == nil && len(got) != test.groups {
+				t.Errorf("code %s, %d memberships: %v", codeOf(err), len(got), err)
+			}
+		})
+	}
+}
+
+// A walk that has to begin again has seen groups: 501 is no "none" there, nor
+// where the ids of groups are asked for, as there is a group that asks.
+func TestGroupsThatVanishOnTheWayBackAreAnError(t *testing.T) {
+	t.Parallel()
+	again, err := (&walk{Start: 100, Seen: 100, Near: []uint64{1}, Total: 150, Began: 150}).again(1)
+	if err != nil || !again.next.begins() {
+		t.Fatalf("%+v, %v", again.next, err)
+	}
+	server := &scim{groups: ids("g", 3), members: map[string][]string{"g00001": {`{"value":"g00002"}`}}}
+	listed := false
+	server.other = func(w http.ResponseWriter, _ *http.Request) bool {
+		if listed {
+			w.WriteHeader(http.StatusNotImplemented)
+			return true
+		}
+		listed = true
+		return false
+	}
+	source := server.start(t, noReadAhead)
+	if _, err := source.Memberships(t.Context(), ""); err == nil {
+		t.Error("a nested group of unknown kind is taken for a person")
+	}
+	server = &scim{other: func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusNotImplemented)
+		return true
+	}}
+	for _, list := range []string{ofGroups, ofMemberships} {
+		written := cursor{List: list, Walk: &again.next}.String()
+		source := server.start(t)
+		var err error
+		if list == ofGroups {
+			_, err = source.Groups(t.Context(), written)
+		} else {
+			_, err = source.Memberships(t.Context(), written)
+		}
+		if err == nil {
+			t.Errorf("%s: 501 after groups were seen is taken for none", list)
+		}
+	}
+}
+
 func TestOneGroupByItsID(t *testing.T) {
 	server := &scim{groups: []string{"g 1/ä?"}}
 	source := server.start(t)

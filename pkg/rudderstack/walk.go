@@ -124,6 +124,7 @@ func (w *walk) valid() bool {
 // go on by index. It pages by cursors alone, and its only page had no
 // nextCursor (RFC 9865, section 2.1); it had all the rows of its total or, as
 // such a server need not state one, a length that no limit would have caused.
+// The total must be one of the list, not of the page.
 func (w *walk) endsByCursor() bool {
 	if w.Seen == 0 || w.Moved || w.Plain || w.Back > 0 {
 		return false
@@ -299,6 +300,8 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 	switch {
 	case w.Seen == 0 && s.n == 0 && total > 0:
 		return move{}, w.broken("the list states totalResults %d and brings no row", total)
+	case w.Seen == 0 && s.n == 0 && total < 0:
+		return move{}, w.broken("the list brings no row and does not state totalResults, so that it may be none")
 	case w.Seen == 0 && s.n == 0:
 		return move{done: true}, nil
 	case w.Plain && s.total >= 0 && s.total < w.Total:
