@@ -50,12 +50,15 @@ func (s *Source) vanished(ctx context.Context, groupID string, notFound error) e
 	if !there && status.Code(err) != codes.NotFound {
 		return err
 	}
-	if !there {
-		listed, err := s.peekGroups(ctx)
+	for at := ""; !there; {
+		listed, err := s.Groups(ctx, at)
 		if err != nil {
 			return err
 		}
-		there = slices.ContainsFunc(listed, func(g directory.Group) bool { return g.ID == groupID })
+		there = slices.ContainsFunc(listed.Rows, func(g directory.Group) bool { return g.ID == groupID })
+		if at = listed.Next; at == "" {
+			break
+		}
 	}
 	if !there {
 		ctxzap.Extract(ctx).Warn("a group was deleted while the sync ran: it has no members", zap.String("group", groupID))

@@ -91,8 +91,9 @@ func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
 	}
 	out := make([]directory.Group, len(rows))
 	for i := range rows {
-		if out[i] = rows[i].group(); out[i].ID == "" {
-			return nil, incomplete(a, page, i, keepable)
+		var missing string
+		if out[i], missing = rows[i].group(); missing != "" {
+			return nil, incomplete(a, page, i, missing)
 		}
 	}
 	return out, nil
@@ -109,7 +110,7 @@ func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) 
 		if err := a.JSON(&fields); err != nil {
 			return err
 		}
-		group = fields.group()
+		group, _ = fields.group()
 		if !strings.EqualFold(group.ID, id) {
 			return a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "not Guru's API but another server or a proxy answered",

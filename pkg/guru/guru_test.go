@@ -307,6 +307,7 @@ func TestAnswersThatAreNoTruth(t *testing.T) {
 		{"a null row", say(`[null]`), codes.Internal, []string{"index 0", "id"}},
 		{"a row without id", say(`[{"user":{"status":"ACTIVE"},"name":"x"}]`), codes.Internal, []string{"index 0", "id"}},
 		{"an id that is an object", say(`[{"id":{},"name":"x","user":{"status":"ACTIVE"}}]`), codes.Internal, []string{"index 0", "id"}},
+		{"an id that is not UTF-8", say("[{\"id\":\"a\xff@example.com\",\"name\":\"x\",\"user\":{\"status\":\"ACTIVE\"}}]"), codes.Internal, []string{"index 0", "valid UTF-8"}},
 		{"not JSON within", say(`[{"id":x}]`), codes.FailedPrecondition, []string{"not valid JSON"}},
 		{"cut off", cut, codes.Unavailable, []string{"ends in the middle"}},
 		{"partial content", reply(206, `[]`), codes.FailedPrecondition, []string{"206"}},
@@ -476,6 +477,14 @@ func TestMembersThatAreNotFound(t *testing.T) {
 		{"gone", answers{"groups/g1/members": reply(410, ``), "groups/g1": reply(410, ``), "groups/usergroups": others}, codes.OK, nil},
 		{"the group is there", answers{"groups/g1": say(groupJSON("g1")), "groups/usergroups": others}, codes.FailedPrecondition, []string{"group that exists", "/groups/g1/members"}},
 		{"the group is still listed", answers{"groups/usergroups": say(array(groupJSON("g1")))}, codes.FailedPrecondition, []string{"group that exists"}},
+		{"the group is still listed, on a later page", answers{
+			"groups/usergroups":         linked(others, toPage("groups/usergroups", "u")),
+			"groups/usergroups?token=u": say(array(groupJSON("g1"))),
+		}, codes.FailedPrecondition, []string{"group that exists"}},
+		{"the group was deleted, two pages", answers{
+			"groups/usergroups":         linked(others, toPage("groups/usergroups", "u")),
+			"groups/usergroups?token=u": say(array(groupJSON("g3"))),
+		}, codes.OK, nil},
 		{"nothing is there", answers{}, codes.FailedPrecondition, []string{"/api/v1"}},
 		{"the credential was revoked", answers{"groups/g1": reply(401, `{}`)}, codes.Unauthenticated, nil},
 		{"a fault", answers{"groups/g1": reply(500, `{}`)}, codes.Unavailable, nil},

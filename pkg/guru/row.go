@@ -3,6 +3,7 @@ package guru
 import (
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -85,8 +86,18 @@ func userKey(id, bareEmail text, nested bool, nestedEmail text) string {
 // make two accounts one.
 const maxID = 1024
 
-// keepable is what a row whose id is longer lacks.
-const keepable = "an id of at most 1,024 bytes"
+// unkept is what a row with such an id lacks, nothing where it can be kept.
+func unkept(id string) (missing string) {
+	switch {
+	case len(id) > maxID:
+		return "an id of at most 1,024 bytes"
+	case strings.ContainsRune(id, utf8.RuneError):
+		// The decoder puts this character for bytes that are not UTF-8, and
+		// two broken ids could become one.
+		return "an id that is valid UTF-8"
+	}
+	return ""
+}
 
 // member is the key of the user who is in the group. A row without a user is
 // complete all the same: its id says who it is.
@@ -101,8 +112,8 @@ func (r *memberRow) member() (key, missing string) {
 		return "", "an id that is a text"
 	case key == "":
 		return "", "an id and an e-mail address"
-	case len(key) > maxID:
-		return "", keepable
+	case unkept(key) != "":
+		return "", unkept(key)
 	}
 	return key, ""
 }
@@ -123,12 +134,10 @@ func (r *row) settle() (missing string) {
 	switch {
 	case r.key == "":
 		return "an id and an e-mail address"
-	case len(r.key) > maxID:
-		return keepable
 	case !who.stated():
 		return "a user"
 	}
-	return ""
+	return unkept(r.key)
 }
 
 func (r *row) who() *person {
@@ -206,14 +215,19 @@ type groupRow struct {
 	ManagedByScim   flag `json:"managedByScim"`
 }
 
-// group is the row in the words of the directory. Its id is empty where the
-// row has none that can be kept.
-func (r *groupRow) group() directory.Group {
+// group is the row in the words of the directory. It says what is missing if
+// the row is not complete.
+func (r *groupRow) group() (g directory.Group, missing string) {
 	id := r.ID.trim()
-	if id == "" || r.ID.odd || len(id) > maxID {
-		return directory.Group{}
+	switch {
+	case r.ID.odd:
+		return g, "an id that is a text"
+	case id == "":
+		return g, "an id"
+	case unkept(id) != "":
+		return g, unkept(id)
 	}
-	g := directory.Group{
+	g = directory.Group{
 		ID:        id,
 		Name:      r.Name.trim(),
 		CreatedAt: date(r.DateCreated.value),
@@ -231,5 +245,5 @@ func (r *groupRow) group() directory.Group {
 	if r.ManagedByScim.stated {
 		g.Profile["managed_by_scim"] = r.ManagedByScim.value
 	}
-	return g
+	return g, ""
 }

@@ -212,7 +212,7 @@ func FuzzGroupRow(f *testing.F) {
 		if json.Unmarshal(raw, &one) != nil {
 			return
 		}
-		if g := one.group(); g.ID != "" && (g.Name == "" || g.Profile["group_id"] != g.ID || !utf8.ValidString(g.ID)) {
+		if g, missing := one.group(); (g.ID == "") != (missing != "") || missing == "" && (g.Name == "" || g.Profile["group_id"] != g.ID || !utf8.ValidString(g.ID)) {
 			t.Errorf("not complete: %+v", g)
 		}
 	})
