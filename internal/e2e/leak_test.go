@@ -157,7 +157,7 @@ func ways(vendor string) []way {
 		"html-login", "json-error", "null", "text", "string", "empty-object", "other-object", "no-body", "no-content",
 		"redirect-elsewhere", "redirect-loop", "huge-header", "huge-body", "gzip-bomb", "deep-nesting",
 		"user-without-id", "member-without-id", "long-id", "users-vanish")
-	add(true, "odd-names", "odd-limit-headers", "slow-body")
+	add(true, "odd-names", "odd-limit-headers", "slow-body", "unlisted-member")
 	if vendor == ofRudderStack {
 		add(false, "numeric-status", "cursors-cycle", "groups-missing", "start-index-ignored", "total-too-high")
 		add(true, "cursors", "nested-cycle", "groups-absent")

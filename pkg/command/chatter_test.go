@@ -16,6 +16,9 @@ func TestAFinishedSyncIsNotFollowedByAFalseAlarm(t *testing.T) {
 		genuine = "2026-11-25T18:58:17.642Z\tERROR\tconnector/connector.go:359\tconnector service quit unexpectedly\t" + `{"error": "signal: killed"}` + "\n"
 		quoted  = `{"level":"error","msg":"a group","name":"\"msg\":\"error closing connector wrapper\","}` + "\n"
 		cut     = "panic: no line's end"
+
+		warning     = "2026-11-27T07:32:18.853Z\tWARN\tsync/ingest_invariants.go:1369\tingest invariant I9: grants reference principals with no resource row\t" + `{"dangling_principals": 2, "attribution": "references target SYNCED types"`
+		warningJSON = `{"level":"warn","msg":"ingest invariant I9: grants reference principals with no resource row","dangling_principals":2`
 	)
 	for _, row := range []struct{ name, said, passed string }{
 		{"as text", before + asText + genuine, before + genuine},
@@ -23,6 +26,8 @@ func TestAFinishedSyncIsNotFollowedByAFalseAlarm(t *testing.T) {
 		{"first and last", asText + before + asJSON, before},
 		{"without its end", before + asText[:len(asText)-1], before},
 		{"in the words of a vendor", quoted, quoted},
+		{"people, as text", warning + `, "principal_examples": ["user/ann@example.com", "user/a]\"b@example.com"]}` + "\n", warning + "}\n"},
+		{"people, as JSON", warningJSON + `,"principal_examples":["user/ann@example.com","user/bo@example.com"]}` + "\n", warningJSON + "}\n"},
 		{"blank lines", "\n\n" + asText + "\n", "\n\n\n"},
 		{"a last line without an end", genuine + cut, genuine + cut},
 	} {
