@@ -46,7 +46,7 @@ func transcript(t *testing.T, s any) []string {
 			paths = append(paths, "/groups/"+id, list, list+"?token="+url.QueryEscape(server.vendor.(*guru).makeToken(list, 1)))
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var lines []string
 	for range 4 {

@@ -22,7 +22,7 @@ type walker struct {
 }
 
 func newWalker(s any) walker {
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 2 * time.Minute}
 	switch s := s.(type) {
 	case *RudderStack:
 		return walker{s.URL(), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.Token()) }, client}

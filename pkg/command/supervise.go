@@ -121,6 +121,12 @@ func await(worker *exec.Cmd, leash io.Closer, signals <-chan os.Signal) os.Signa
 	for {
 		select {
 		case <-ended:
+			if stop == nil {
+				select {
+				case stop = <-signals: // Ctrl-C reaches both: the worker may have been faster
+				default:
+				}
+			}
 			return stop
 		case again := <-signals:
 			if stop != nil {

@@ -11,6 +11,9 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
+// still is a clock on which no time passes.
+func still() time.Time { return time.Time{} }
+
 // numbers is a list of the numbers from 0 on, in pages of given sizes. The
 // cursor is a page's index.
 type numbers struct {
@@ -61,7 +64,7 @@ func TestGatherLosesNobody(t *testing.T) {
 			list := &numbers{sizes: row.sizes}
 			var rows, pages []int
 			for cursor := ""; ; {
-				page, err := gather(t.Context(), time.Now, cursor, list.read)
+				page, err := gather(t.Context(), still, cursor, list.read)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -95,15 +98,15 @@ func TestGatherKeepsAnErrorForTheNextCall(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
 	list := &numbers{sizes: []int{10, 10, 10}, fails: map[int]error{1: down}}
-	page, err := gather(t.Context(), time.Now, "", list.read)
+	page, err := gather(t.Context(), still, "", list.read)
 	if err != nil || len(page.Rows) != 10 || page.Next != "1" {
 		t.Fatalf("%d rows, next %q, %v", len(page.Rows), page.Next, err)
 	}
 	list.fails[1] = down
-	if _, err := gather(t.Context(), time.Now, page.Next, list.read); !errors.Is(err, down) {
+	if _, err := gather(t.Context(), still, page.Next, list.read); !errors.Is(err, down) {
 		t.Fatalf("the error got lost: %v", err)
 	}
-	if page, err = gather(t.Context(), time.Now, page.Next, list.read); err != nil || len(page.Rows) != 20 || page.Rows[0] != 10 {
+	if page, err = gather(t.Context(), still, page.Next, list.read); err != nil || len(page.Rows) != 20 || page.Rows[0] != 10 {
 		t.Fatalf("the rest is %v, %v", page.Rows, err)
 	}
 }
@@ -113,7 +116,7 @@ func TestGatherKeepsAnErrorForTheNextCall(t *testing.T) {
 func TestGatherEndsWithSiblings(t *testing.T) {
 	t.Parallel()
 	list := &numbers{sizes: []int{10, 10, 10}, siblings: map[int][]string{1: {"a", "b"}}}
-	page, err := gather(t.Context(), time.Now, "", list.read)
+	page, err := gather(t.Context(), still, "", list.read)
 	if err != nil || len(page.Rows) != 20 || page.Next != "2" || !slices.Equal(page.Siblings, []string{"a", "b"}) || page.Total != 11 {
 		t.Fatalf("%+v, %v", page, err)
 	}
@@ -146,7 +149,7 @@ func TestGatherLeavesTheSourcesRowsAlone(t *testing.T) {
 		}
 		return directory.Page[int]{Rows: []int{3, 4}}, nil
 	}
-	page, err := gather(t.Context(), time.Now, "", read)
+	page, err := gather(t.Context(), still, "", read)
 	if err != nil || !slices.Equal(page.Rows, []int{1, 2, 3, 4}) || !slices.Equal(held, []int{1, 2, 99, 99}) {
 		t.Fatalf("the page is %v, the source holds %v, %v", page.Rows, held, err)
 	}
