@@ -53,7 +53,10 @@ const fidelityLimits = `
   That is nearly always, but not certain.
 - A row that goes and comes back while the list is read.
 - Whether a SCIM server that does not page has exactly 50, 100, 200, 500 or 1,000 rows or cuts the list off there: the
-  sync fails and says so.
+  sync fails and says so. One that cuts it off at another number and counts no further cannot be told from one that has
+  so many rows.
+- A SCIM group that states that it has no members, where the group itself, asked for by its id, would name some. Where
+  it states nothing, it is asked for.
 `
 
 // TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.

@@ -109,6 +109,11 @@ func guruBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list the members of a group", "group that exists"},
 		},
 		{
+			name: "group-hidden-paged", fault: "group-hidden", more: []simulator.Option{simulator.WithFault("groups-paged")},
+			does: "does so with a group that is on a later page of the list",
+			code: codes.FailedPrecondition, words: []string{"list the members of a group", "group that exists"},
+		},
+		{
 			name: "group-members-403", does: "answers 403 to the members of a group",
 			code: codes.PermissionDenied, words: []string{"members", "403"},
 		},

@@ -200,6 +200,23 @@ func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
 	}
 }
 
+// What a sync of one group leaves is that group, and nothing that was there.
+func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
+	t.Parallel()
+	eachSite(t, func(t *testing.T, open newSite) {
+		s := open(t, small)
+		whole := s.sync(t, nil)
+		whole.succeeds(t, s.truth())
+		target := s.vendor.GroupIDs()[3]
+		run := s.sync(t, whole, "BATON_SYNC_RESOURCES=bid:r:group/"+target)
+		if code := run.wait(); code != 0 {
+			t.Fatalf("exit code %d: %s", code, run.lastLine())
+		}
+		s.compareGroup(t, run.file, target)
+		run.leaves(t, "sync.c1z")
+	})
+}
+
 // A slip in a path must not put Guru's people in the place of RudderStack's.
 func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 	t.Parallel()
