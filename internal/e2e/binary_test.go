@@ -16,7 +16,7 @@ import (
 
 // patience bounds every wait of these tests. It is far above what anything
 // takes, so that only what never happens meets it.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // binaries are built once a test run.
 var binaries struct {

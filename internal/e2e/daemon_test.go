@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -416,9 +417,14 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 		s, plane := open(t, small), controlplane.Start(t)
 		d := startDaemon(t, s, plane, nil)
 		d.hello()
-		s.vendor.OnRequest(func(_ int, r *http.Request) { <-r.Context().Done() })
+		reached := make(chan struct{}, 1000)
+		s.vendor.OnRequest(func(_ int, r *http.Request) {
+			reached <- struct{}{}
+			<-r.Context().Done()
+		})
 		id := plane.Enqueue(controlplane.FullSync())[0]
 		d.heartbeat(id)
+		await(d, reached) // a call that has not begun ends otherwise
 		plane.Cancel(id)
 		d.failed(id, codes.Canceled)
 		s.vendor.OnRequest(nil)
@@ -635,7 +641,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 		probes := func(want int) {
 			t.Helper()
 			// What a container's probe runs: the same binary.
-			p := start(t, binary(t, s.name), health, "health-check", "--endpoint", "health")
+			p := start(t, binary(t, s.name), health, "health-check", "--endpoint", "health", "--timeout", "60")
 			if code := p.wait(); (code == 0) != (want == http.StatusOK) {
 				t.Errorf("health-check ends with %d: %s", code, p.stderr.String())
 			}
@@ -654,13 +660,17 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 	})
 }
 
-// freePort returns a port that nothing listens on. It lies below those that
-// systems take for outgoing connections, so that none takes it before the
-// daemon does.
+// nextPort is where freePort looks next.
+var nextPort atomic.Int32
+
+// freePort returns a port that nothing listens on, and none twice. It lies
+// below those that systems take for outgoing connections, so that none takes
+// it before the daemon does.
 func freePort(t testing.TB) string {
 	t.Helper()
+	nextPort.CompareAndSwap(0, 1+rand.Int32N(9000))
 	for range 100 {
-		port := strconv.Itoa(20000 + rand.IntN(10000))
+		port := strconv.Itoa(20000 + int(nextPort.Add(1))%10000)
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
 		if err == nil {
 			_ = listener.Close()

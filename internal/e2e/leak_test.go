@@ -169,8 +169,9 @@ func ways(vendor string) []way {
 	// it: a page that was asked for ahead, or that others came before, is asked
 	// for again without.
 	for fault, last := range map[string]int{
-		"rate-limit-seconds": 5, "rate-limit-date": 5, "rate-limit-reset": 5, "rate-limit-odd": 5, "rate-limit-bare": 5,
-		"server-error": 7, "bad-gateway": 7, "unavailable": 7, "gateway-timeout": 7, "request-timeout": 7,
+		"rate-limit-seconds": 7, "rate-limit-date": 7, "rate-limit-reset": 7, "rate-limit-odd": 7,
+		"rate-limit-bare": 5, // a pause of 10 s, which is met anyhow
+		"server-error":    7, "bad-gateway": 7, "unavailable": 7, "gateway-timeout": 7, "request-timeout": 7,
 		"reset-body": 7, "truncated": 7, "hang": 7,
 		"reset": 12, // net/http asks again by itself where a connection was used before
 	} {

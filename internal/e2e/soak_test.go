@@ -80,7 +80,7 @@ func (d *daemon) footprint() footprint {
 	for _, pid := range family(d.cmd.Process.Pid) {
 		open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 		f.files += len(open)
-		f.kib = append(f.kib, statusField(pid, "VmRSS"))
+		f.kib = append(f.kib, statusField(pid, "RssAnon"))
 	}
 	return f
 }

@@ -152,10 +152,11 @@ func (p *program) run(ctx context.Context, sdk func() error) error {
 	if err != nil {
 		return err
 	}
-	defer scratch.remove()
 	if oneShot {
+		defer scratch.remove()
 		return p.supervise(ctx, scratch.path)
 	}
+	defer scratch.release()
 	if err := p.useTempDir(scratch.path); err != nil {
 		return err
 	}

@@ -55,6 +55,19 @@ func (s *scratch) remove() {
 	_ = os.RemoveAll(s.path)
 }
 
+// release deletes the directory if nothing is in it. What is there may still
+// be written to, by a sync of the SDK's that goes on for a moment after its
+// daemon was interrupted: it would end the process with a failure if its files
+// were gone. The next start deletes them.
+func (s *scratch) release() {
+	entries, err := os.ReadDir(s.path)
+	if err == nil && len(entries) <= 1 { // the lock
+		s.remove()
+		return
+	}
+	_ = s.lock.Close()
+}
+
 func reclaim(base, name string) {
 	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(name) + `-[0-9]+-[0-9]+$`)
 	entries, err := os.ReadDir(base)

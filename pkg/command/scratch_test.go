@@ -103,3 +103,35 @@ func TestALinkInTheWayIsNotFollowed(t *testing.T) {
 		t.Errorf("the link was followed: %v", err)
 	}
 }
+
+// The SDK's store ends the process where its files are gone.
+func TestWhatMayStillBeWrittenToIsLeftToTheNextStart(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	left := func(want int) {
+		t.Helper()
+		if entries, err := os.ReadDir(base); err != nil || len(entries) != want {
+			t.Errorf("%d directories are left, %v; want %d", len(entries), err, want)
+		}
+	}
+	s, err := newScratch(base, "baton-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.release()
+	left(0)
+	if s, err = newScratch(base, "baton-test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(s.path, "store"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.release()
+	left(1)
+	if s, err = newScratch(base, "baton-test"); err != nil {
+		t.Fatal(err)
+	}
+	left(1)
+	s.release()
+	left(0)
+}

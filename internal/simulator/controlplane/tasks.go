@@ -114,9 +114,13 @@ func (p *Plane) current(id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.handed[id] == nil {
-		return status.Errorf(codes.NotFound, "task %s is not under way", id)
+		return notCurrent(id)
 	}
 	return nil
+}
+
+func notCurrent(id string) error {
+	return status.Errorf(codes.NotFound, "task %s is not under way", id)
 }
 
 // Heartbeat implements BatonServiceServer. One may overtake, or be overtaken
@@ -124,12 +128,13 @@ func (p *Plane) current(id string) error {
 func (p *Plane) Heartbeat(_ context.Context, req *v1.BatonServiceHeartbeatRequest) (*v1.BatonServiceHeartbeatResponse, error) {
 	p.mu.Lock()
 	finished, dropped := p.finished[req.GetTaskId()], p.dropped[req.GetTaskId()]
+	handed := p.handed[req.GetTaskId()] != nil
 	p.mu.Unlock()
-	if finished {
+	switch {
+	case finished:
 		return &v1.BatonServiceHeartbeatResponse{}, nil
-	}
-	if err := p.current(req.GetTaskId()); err != nil {
-		return nil, err
+	case !handed:
+		return nil, notCurrent(req.GetTaskId())
 	}
 	p.note(Event{Method: "Heartbeat", Host: req.GetHostId(), TaskID: req.GetTaskId(), Message: req})
 	return v1.BatonServiceHeartbeatResponse_builder{
