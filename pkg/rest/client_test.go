@@ -723,6 +723,35 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 	}
 }
 
+// TestALimitAndAFaultAreNoOutage shows that a place where a limit refuses for
+// long, and where there is a fault now and then, is not given up after the time
+// that a fault may last: the faults are too far apart for that.
+func TestALimitAndAFaultAreNoOutage(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	var refused int
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/Groups") {
+			return
+		}
+		if refused++; refused%30 == 1 {
+			w.WriteHeader(500)
+			return
+		}
+		w.Header().Set("Retry-After", "20")
+		w.WriteHeader(429)
+	})
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	for range 90 { // 45 minutes
+		_, err := get(c, "Groups")
+		check(t, err, codes.Unavailable)
+		now.add(30 * time.Second)
+		if _, err := get(c, "Users"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestABlankBodyWithoutALengthIsTakenForCutOff shows that an answer which ends
 // behind its header, where nothing says that it ends there, is asked for again.
 func TestABlankBodyWithoutALengthIsTakenForCutOff(t *testing.T) {

@@ -42,7 +42,14 @@ type gate struct {
 	fails int       // failures since the last success
 	// places are the URLs that have not been read since a failure. Other calls
 	// may succeed all the while: those of another sync, say, or a health check.
-	places map[string]streak
+	places map[place]streak
+}
+
+// place is a URL, for all failures there or for those alone for which the
+// vendor named no time.
+type place struct {
+	url   string
+	fault bool
 }
 
 // streak is a row of failures.
@@ -79,23 +86,24 @@ func (g *gate) pause(now, until time.Time) time.Duration {
 	return until.Sub(from)
 }
 
-// healed notes a success at a place.
-func (g *gate) healed(place string) {
+// healed notes a success at a URL.
+func (g *gate) healed(url string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.since, g.last, g.grace, g.fails = time.Time{}, time.Time{}, time.Time{}, 0
-	delete(g.places, place)
+	delete(g.places, place{url, false})
+	delete(g.places, place{url, true})
 }
 
-// failed records a failure at a place that a retry may heal. It says since
-// when nothing succeeded, what the limit is, and whether that has been passed.
-// The first wait that the vendor asked for does not count, up to maxPause; one
+// failed records a failure at a URL that a retry may heal. It says since when
+// nothing succeeded, what the limit is, and whether that has been passed. The
+// first wait that the vendor asked for does not count, up to maxPause; one
 // beyond it is too long at once.
 //
-// A failure also counts at its place alone, up to maxPause longer where the
+// A failure also counts at its URL alone, up to maxPause longer where the
 // vendor names times: where many calls share a narrow limit, one of them may
 // wait for long.
-func (g *gate) failed(now time.Time, place string, retryAt time.Time) (since time.Time, limit time.Duration, over bool) {
+func (g *gate) failed(now time.Time, url string, retryAt time.Time) (since time.Time, limit time.Duration, over bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.since.IsZero() || now.Sub(g.last) > g.calm {
@@ -106,40 +114,41 @@ func (g *gate) failed(now time.Time, place string, retryAt time.Time) (since tim
 	if g.grace.IsZero() && retryAt.After(now) {
 		g.grace = retryAt
 	}
-	here := g.at(now, place)
-	if retryAt.Sub(now) > maxPause {
-		return g.since, g.limit, true
-	}
 	start := g.since
 	if g.grace.After(start) {
 		start = g.grace
 	}
-	if now.Sub(start) > g.limit {
+	here, fault := g.at(now, place{url, false}), now
+	if retryAt.IsZero() {
+		fault = g.at(now, place{url, true})
+	}
+	switch {
+	case now.Sub(start) > g.limit, retryAt.Sub(now) > maxPause:
 		return g.since, g.limit, true
+	case now.Sub(fault) > g.limit:
+		return fault, g.limit, true
+	case now.Sub(here) > g.limit+maxPause:
+		return here, g.limit + maxPause, true
 	}
-	limit = g.limit
-	if !retryAt.IsZero() {
-		limit += maxPause
-	}
-	return here, limit, now.Sub(here) > limit
+	return time.Time{}, 0, false
 }
 
 // at notes a failure at a place and says since when nothing succeeded there.
-func (g *gate) at(now time.Time, place string) time.Time {
+func (g *gate) at(now time.Time, at place) time.Time {
 	for other, s := range g.places {
 		if now.Sub(s.last) > g.calm {
 			delete(g.places, other)
 		}
 	}
-	s, known := g.places[place]
+	s, known := g.places[at]
 	if !known {
 		s.since = now
 		if g.places == nil {
-			g.places = map[string]streak{}
+			g.places = map[place]streak{}
 		}
 	}
 	s.last = now
-	g.places[place] = s
+	g.places[at] = s
 	return s.since
 }
 

@@ -102,7 +102,7 @@ func readGroup[T any](ctx context.Context, s *Source, c *collection[T], id strin
 		})
 	}
 	err := ask(c.query)
-	if answered(err, http.StatusBadRequest) && len(c.query) > 0 {
+	if (answered(err, http.StatusBadRequest) || answered(err, http.StatusNotImplemented)) && len(c.query) > 0 {
 		err = ask(nil)
 	}
 	return row, err
