@@ -31,8 +31,8 @@ help: ## Show this list
 build: $(CONNECTORS:%=bin/%) ## Build both connectors into bin/
 
 # go build knows better than make what is out of date.
-.PHONY: bin/baton-rudderstack bin/baton-guru bin/simulators bin/baton
-bin/baton-rudderstack bin/baton-guru:
+.PHONY: $(CONNECTORS:%=bin/%) bin/simulators bin/baton
+$(CONNECTORS:%=bin/%):
 	$(BUILD) -o $@ ./cmd/$(@F)
 
 bin/simulators:
@@ -68,7 +68,7 @@ vet:
 
 .PHONY: format
 format:
-	@unformatted=$$(gofmt -l cmd internal pkg) && \
+	@unformatted=$$(gofmt -l cmd internal pkg tools) && \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 
 .PHONY: notices
@@ -83,11 +83,17 @@ cover: ## Run all tests and show how much of each package they reach
 	@echo "Line by line: go tool cover -html=cover.out"
 
 .PHONY: lint
-lint: spelling ## Run the linters on Go code, workflows and prose
+lint: spelling plots ## Run the linters on Go code, workflows and prose
 	$(call TOOL,lint,golangci-lint) config verify
 	$(call TOOL,lint,golangci-lint) run
 	$(call TOOL,lint,golangci-lint) fmt --diff
 	$(call TOOL,actionlint,actionlint)
+
+# It is a module of its own, which ./... leaves out.
+.PHONY: plots
+plots:
+	go -C tools/plot vet ./...
+	go -C tools/plot test ./...
 
 .PHONY: spelling
 spelling:
@@ -140,10 +146,9 @@ drift: generate ## Fail if a generated file is not what its generator writes
 
 .PHONY: cross
 cross: ## Compile for every platform that is released
-	@for os in linux darwin windows; do for arch in amd64 arm64; do \
-		echo "$$os/$$arch"; GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -o /dev/null ./cmd/baton-rudderstack && \
-		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -o /dev/null ./cmd/baton-guru || exit 1; \
-	done; done
+	@for os in linux darwin windows; do for arch in amd64 arm64; do for c in $(CONNECTORS); do \
+		echo "$$os/$$arch $$c"; GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -o /dev/null ./cmd/$$c || exit 1; \
+	done; done; done
 	@for c in $(CONNECTORS); do echo "linux/arm64 lambda $$c"; GOOS=linux GOARCH=arm64 CGO_ENABLED=0 \
 		go build -tags baton_lambda_support -o /dev/null ./cmd/$$c || exit 1; done
 

@@ -486,6 +486,7 @@ var tools = map[string]string{
 	"cut":        "-d -f",
 	"docker":     "--env-file --memory --name --read-only --restart --rm --target --tmpfs --user -d -e -v",
 	"export":     "",
+	"gh":         "--repo",
 	"go":         "-cases -profile -report -run -update",
 	"journalctl": "-f -u",
 	"make":       "",

@@ -86,7 +86,7 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself", "nextCursor"},
 		},
 		{
-			name: "endless", does: "lists new users page after page, without end",
+			name: "endless", does: "lists new users page after page, without end", requests: 250,
 			code: codes.FailedPrecondition, words: []string{"list users", "the list has no end"},
 		},
 		{

@@ -149,6 +149,7 @@ type manifest struct {
 							Name string `yaml:"name"`
 						} `yaml:"secretRef"`
 					} `yaml:"envFrom"`
+					StartupProbe   probe `yaml:"startupProbe"`
 					LivenessProbe  probe `yaml:"livenessProbe"`
 					ReadinessProbe probe `yaml:"readinessProbe"`
 				} `yaml:"containers"`

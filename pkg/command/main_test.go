@@ -227,7 +227,7 @@ func fail(code int) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// run is one start of the connector.
+// invocation is one start of the connector.
 type invocation struct {
 	t      *testing.T
 	cmd    *exec.Cmd

@@ -84,15 +84,20 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 	case readJSON(dir, endingFile, &end) && end.Code != 0:
 		return p.keepUnfinished(ctx, dir, file, &end)
 	case ended != 0 && stop == nil:
+		if ended == 1 || ended == 2 {
+			// The SDK ends with 1 where its second process has died, Go with 2
+			// after a panic: neither is a code of gRPC's.
+			ended = int(codes.Internal)
+		}
 		return &ending{Code: ended, Line: fmt.Sprintf(
 			"%s: the sync was ended from outside or has crashed (%s): see the lines above; %s holds no finished sync from this run",
 			p.info.Name, worker.ProcessState, file)}
 	case err != nil:
-		return fmt.Errorf("the sync was finished, but its file %w", err)
+		return p.unreadable(err)
 	case held != nil:
 		if done.Resumed = resumed; !resumed.IsZero() || !held.agrees(done.Counts) {
 			if done.Counts, err = recount(ctx, filepath.Join(dir, workFile), dir); err != nil {
-				return fmt.Errorf("the sync was finished, but its file cannot be read: %w", err)
+				return p.unreadable(err)
 			}
 		}
 		if err := publish(filepath.Join(dir, workFile), file); err != nil {
@@ -106,6 +111,11 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 		return &ending{Code: int(codes.Internal), Line: fmt.Sprintf(
 			"%s: the sync has failed: see the lines above; %s holds no finished sync from this run", p.info.Name, file)}
 	}
+}
+
+// unreadable is the ending of a run whose own result cannot be read.
+func (p *program) unreadable(err error) *ending {
+	return &ending{Code: int(codes.Internal), Line: fmt.Sprintf("%s: the sync was finished, but its file cannot be read: %v; run it again", p.info.Name, err)}
 }
 
 // await waits for the worker's end. It returns the signal that asked for it,

@@ -33,8 +33,9 @@ type Connector struct {
 
 var _ connectorbuilder.ConnectorBuilderV2 = (*Connector)(nil)
 
-// New makes a connector for a source. The source may be nil for a connector
-// that only tells its capabilities. The tally may be nil.
+// New makes a connector for a source. Of a connector that only tells its
+// capabilities, the source may be a nil pointer of its type: ResourceSyncers
+// and Metadata may be called then, and nothing else. The tally may be nil.
 func New(info Info, source directory.Source, tally *Tally) *Connector {
 	if tally == nil {
 		tally = &Tally{}
@@ -52,9 +53,6 @@ func (c *Connector) Metadata(context.Context) (*v2.ConnectorMetadata, error) {
 
 // Validate proves that the credentials can read what a sync will read.
 func (c *Connector) Validate(ctx context.Context) (annotations.Annotations, error) {
-	if c.source == nil {
-		return nil, fmt.Errorf("%s: not configured", c.info.Name)
-	}
 	if err := c.source.Check(ctx); err != nil {
 		return nil, c.failed("check the credentials", err)
 	}

@@ -19,8 +19,7 @@ const (
 
 // gather reads a vendor's pages from a cursor on and makes one page of them:
 // until there are enough rows, or no more, or enough time has passed, but
-// never more than directory.MaxRows. A page with siblings is the last in it.
-// If a page cannot be read, the ones before it are returned; the next call
+// never more than directory.MaxRows. If a page cannot be read, the ones before it are returned; the next call
 // begins with that page and meets the error. It suits lists whose pages are
 // of one size: a page that turns out too large to be added is read again.
 func gather[T any](ctx context.Context, now func() time.Time, cursor string, read func(ctx context.Context, cursor string) (directory.Page[T], error)) (directory.Page[T], error) {
@@ -30,7 +29,7 @@ func gather[T any](ctx context.Context, now func() time.Time, cursor string, rea
 		return page, err
 	}
 	largest, own := len(page.Rows), false
-	for page.Next != "" && len(page.Siblings) == 0 &&
+	for page.Next != "" &&
 		len(page.Rows) < enoughRows && len(page.Rows)+largest <= directory.MaxRows && now().Sub(start) < enoughTime {
 		more, err := read(ctx, page.Next)
 		if err != nil || len(page.Rows)+len(more.Rows) > directory.MaxRows {
@@ -41,7 +40,7 @@ func gather[T any](ctx context.Context, now func() time.Time, cursor string, rea
 			own = true
 		}
 		page.Rows = append(page.Rows, more.Rows...)
-		page.Next, page.Siblings, page.Total = more.Next, more.Siblings, more.Total
+		page.Next, page.Total = more.Next, more.Total
 		largest = max(largest, len(more.Rows))
 	}
 	return page, nil //nolint:nilerr // an error is met again by the next call

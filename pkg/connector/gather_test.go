@@ -17,10 +17,9 @@ func still() time.Time { return time.Time{} }
 // numbers is a list of the numbers from 0 on, in pages of given sizes. The
 // cursor is a page's index.
 type numbers struct {
-	sizes    []int
-	siblings map[int][]string
-	fails    map[int]error // once
-	asked    []int
+	sizes []int
+	fails map[int]error // once
+	asked []int
 }
 
 func (l *numbers) read(_ context.Context, cursor string) (directory.Page[int], error) {
@@ -30,7 +29,7 @@ func (l *numbers) read(_ context.Context, cursor string) (directory.Page[int], e
 		delete(l.fails, at)
 		return directory.Page[int]{}, err
 	}
-	page := directory.Page[int]{Siblings: l.siblings[at], Total: 10 + at}
+	page := directory.Page[int]{Total: 10 + at}
 	first := 0
 	for _, size := range l.sizes[:at] {
 		first += size
@@ -108,17 +107,6 @@ func TestGatherKeepsAnErrorForTheNextCall(t *testing.T) {
 	}
 	if page, err = gather(t.Context(), still, page.Next, list.read); err != nil || len(page.Rows) != 20 || page.Rows[0] != 10 {
 		t.Fatalf("the rest is %v, %v", page.Rows, err)
-	}
-}
-
-// TestGatherEndsWithSiblings shows that cursors of other pages reach the
-// syncer together with the page that names them.
-func TestGatherEndsWithSiblings(t *testing.T) {
-	t.Parallel()
-	list := &numbers{sizes: []int{10, 10, 10}, siblings: map[int][]string{1: {"a", "b"}}}
-	page, err := gather(t.Context(), still, "", list.read)
-	if err != nil || len(page.Rows) != 20 || page.Next != "2" || !slices.Equal(page.Siblings, []string{"a", "b"}) || page.Total != 11 {
-		t.Fatalf("%+v, %v", page, err)
 	}
 }
 

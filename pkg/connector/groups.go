@@ -103,7 +103,7 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 		grants = append(grants, one)
 	}
 	s.tally.memberships(ctx, opts.SyncID, len(grants))
-	return grants, results(page.Next, page.Siblings), nil
+	return grants, &rs.SyncOpResults{NextPageToken: page.Next}, nil
 }
 
 // typeScopedGroupSyncer answers for the members of all groups in one walk,

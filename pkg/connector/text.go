@@ -7,11 +7,13 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
 const (
-	// maxText and maxDescription are the SDK's limits in bytes on ids and
-	// names, and on descriptions (resource.proto). A longer one would fail the
+	// maxText and maxDescription are the SDK's limits in bytes on names and on
+	// descriptions (resource.proto). A longer one would fail the
 	// request that carries the stored resource back.
 	maxText        = 1024
 	maxDescription = 2048
@@ -23,8 +25,8 @@ func checkID(id string) error {
 	switch {
 	case id == "":
 		return status.Error(codes.Internal, "a row has no id")
-	case len(id) > maxText:
-		return status.Errorf(codes.Internal, "an id of %d bytes is longer than C1 can keep (%d)", len(id), maxText)
+	case len(id) > directory.MaxID:
+		return status.Errorf(codes.Internal, "an id of %d bytes is longer than C1 can keep (%d)", len(id), directory.MaxID)
 	case !utf8.ValidString(id):
 		return status.Error(codes.Internal, "an id is not valid UTF-8")
 	}

@@ -10,8 +10,8 @@ import (
 
 // User is an account in the vendor's directory.
 type User struct {
-	// ID never changes for the life of the account. It is never empty and
-	// keys every grant.
+	// ID never changes for the life of the account. It keys every grant, is
+	// never empty, at most MaxID bytes long, and valid UTF-8.
 	ID string
 	// Login is what the person signs in with; may be empty.
 	Login string
@@ -43,7 +43,7 @@ type Email struct {
 
 // Group is a named set of members.
 type Group struct {
-	// ID never changes for the life of the group; never empty.
+	// ID never changes for the life of the group; otherwise as in User.
 	ID string
 	// Name is never empty; it need not be unique.
 	Name string
@@ -69,9 +69,12 @@ type Membership struct {
 	Member  Member
 }
 
+// MaxID is the most bytes that an id may have. C1 keeps no longer one, and
+// cutting it could make two accounts one.
+const MaxID = 1024
+
 // MaxRows is the most rows that a page may hold. The SDK cannot take answers
-// above 4 MiB, and a membership whose two ids have the greatest length that C1
-// keeps (1,024 bytes) takes 5.2 kB.
+// above 4 MiB, and a membership whose two ids are of MaxID bytes takes 5.2 kB.
 const MaxRows = 750
 
 // Page is one step of a walk over a list.
@@ -100,8 +103,11 @@ type Page[T any] struct {
 // credentials, Unavailable and DeadlineExceeded for what a retry may heal,
 // FailedPrecondition for an answer that means that the configuration or the
 // vendor is not as the connector needs it, Aborted for a directory that
-// changed too much while it was read, InvalidArgument for a malformed cursor,
-// Internal for rows that cannot be understood. A list never fails with
+// changed too much while it was read or has been out of reach for too long,
+// InvalidArgument for a malformed cursor, a request that the vendor refuses as
+// malformed or a host that does not exist, AlreadyExists and Unimplemented for
+// its 409 and 501, Internal for rows that cannot be understood, Canceled where
+// the context was. A list never fails with
 // NotFound, which the SDK takes for "skip this".
 type Source interface {
 	// Check proves that the credentials can read what will be synced.
@@ -112,7 +118,9 @@ type Source interface {
 	Groups(ctx context.Context, cursor string) (Page[Group], error)
 	// Group reads one group by its id; NotFound if the vendor has none such.
 	Group(ctx context.Context, id string) (Group, error)
-	// Members lists the direct members of one group.
+	// Members lists the direct members of one group. One that has been deleted
+	// since it was listed has none, which takes proof: a 404 may as well mean
+	// that the path is hidden.
 	Members(ctx context.Context, groupID, cursor string) (Page[Member], error)
 }
 

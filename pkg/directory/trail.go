@@ -5,8 +5,8 @@ import (
 	"hash/fnv"
 )
 
-// ErrCycle says that a walk came back to a place where it had been.
-var ErrCycle = errors.New("the list repeats itself")
+// errCycle says that a walk came back to a place where it had been.
+var errCycle = errors.New("the list repeats itself")
 
 // Trail notices, with two numbers of memory, that a walk goes round in a
 // circle of any length (Brent's algorithm): it remembers one place and moves
@@ -21,11 +21,11 @@ type Trail struct {
 }
 
 // Step records that the walk has reached place, any text that identifies it,
-// and fails with ErrCycle if it is the remembered one.
+// and fails with errCycle if it is the remembered one.
 func (t *Trail) Step(place string) error {
 	h := Fingerprint(place)
 	if t.Steps > 0 && h == t.Mark {
-		return ErrCycle
+		return errCycle
 	}
 	t.Steps++
 	if t.Steps&(t.Steps-1) == 0 {

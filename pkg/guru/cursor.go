@@ -71,7 +71,7 @@ func parseCursor(text string, list uint64) (cursor, error) {
 	c, ok := decodeCursor(text)
 	if !ok || c.list != list {
 		return cursor{}, status.Error(codes.InvalidArgument,
-			"the page token is not of this list: the checkpoint is damaged or of another version of the connector; start the sync afresh (remove the unfinished .c1z file)")
+			"the page token is not of this list: the checkpoint is damaged or of another version of the connector; run the sync again: it begins anew")
 	}
 	return c, nil
 }

@@ -15,9 +15,7 @@ package guru
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/guru/config"
@@ -78,11 +76,12 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.So
 	if err != nil {
 		return nil, err
 	}
-	if cfg.OutageMinutes < 0 {
-		return nil, fmt.Errorf("%s is negative; give a number of minutes", rest.Setting(config.OutageMinutes))
+	outage, err := rest.Setting(config.OutageMinutes).Minutes(cfg.OutageMinutes)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.OutageMinutes > 0 {
-		opts.Outage = time.Duration(cfg.OutageMinutes) * time.Minute
+	if outage > 0 {
+		opts.Outage = outage
 	}
 	if opts.Now == nil {
 		opts.Now = rest.WallClock

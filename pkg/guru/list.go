@@ -11,6 +11,7 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
@@ -84,7 +85,7 @@ func (l list[T]) slice(ctx context.Context, client *rest.Client, c cursor, rows 
 			n--
 		}
 		if n == 0 {
-			return nil, "", fmt.Errorf("more than %d rows have keys of one hash", directory.MaxRows)
+			return nil, "", status.Errorf(codes.Internal, "more than %d rows have keys of one hash", directory.MaxRows)
 		}
 	}
 	out := make([]T, n)

@@ -82,14 +82,10 @@ func userKey(id, bareEmail text, nested bool, nestedEmail text) string {
 	return ""
 }
 
-// maxID bounds an id in bytes: C1 keeps no longer one, and cutting it could
-// make two accounts one.
-const maxID = 1024
-
 // unkept is what a row with such an id lacks, nothing where it can be kept.
 func unkept(id string) (missing string) {
 	switch {
-	case len(id) > maxID:
+	case len(id) > directory.MaxID:
 		return "an id of at most 1,024 bytes"
 	case strings.ContainsRune(id, utf8.RuneError):
 		// The decoder puts this character for bytes that are not UTF-8, and

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -63,6 +64,14 @@ func loopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// Minutes reads a number of minutes; 0 stands for a default and stays 0.
+func (s Setting) Minutes(n int) (time.Duration, error) {
+	if n < 0 {
+		return 0, s.refused("is negative; give a number of minutes")
+	}
+	return time.Duration(n) * time.Minute, nil
 }
 
 // Email reads one bare e-mail address.

@@ -74,7 +74,7 @@ func parseCursor(written, list string) (cursor, error) {
 	}
 	malformed := func(why string) (cursor, error) {
 		return cursor{}, tokenError(fmt.Sprintf(
-			"cannot go on with RudderStack's %s: the page token is %s: it comes from another list, another connector or a damaged file; start a new sync with a new file", list, why))
+			"cannot go on with RudderStack's %s: the page token is %s: it comes from another list, another connector or a damaged file; run the sync again: it begins anew", list, why))
 	}
 	if len(written) > maxCursor {
 		return malformed("too long")

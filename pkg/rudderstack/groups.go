@@ -45,6 +45,7 @@ func (s *Source) Groups(ctx context.Context, written string) (directory.Page[dir
 	}
 	if written == "" {
 		s.known.forget(ctx)
+		s.apart.Clear()
 	}
 	got, err := step(ctx, s, groupNames, *c.Walk)
 	if err != nil {
@@ -102,7 +103,7 @@ func readGroup[T any](ctx context.Context, s *Source, c *collection[T], id strin
 		})
 	}
 	err := ask(c.query)
-	if (answered(err, http.StatusBadRequest) || answered(err, http.StatusNotImplemented)) && len(c.query) > 0 {
+	if (refused(err) || answered(err, http.StatusNotImplemented)) && len(c.query) > 0 {
 		err = ask(nil)
 	}
 	return row, err
@@ -118,6 +119,9 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 		}
 	}
 	got := c.id(&row)
+	if got == "" && c.nameless != nil && c.nameless(&row) {
+		got = id // the URL says whose they are
+	}
 	switch {
 	case a.First() != '{' || got == "":
 		return none, a.Fault("the answer is not a SCIM group", "")

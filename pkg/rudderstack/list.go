@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -44,6 +45,9 @@ type collection[T any] struct {
 	id    func(*T) string
 	// check looks at a row that has an id; nil for no more to ask of it.
 	check func(*T) error
+	// nameless says that a row that was asked for by its id may lack it; nil
+	// for never.
+	nameless func(*T) bool
 }
 
 // page is one answer to a list request, in the order of the vendor.
@@ -134,8 +138,8 @@ func idFault(id string) string {
 	switch {
 	case strings.TrimSpace(id) == "":
 		return "has no id"
-	case len(id) > maxID:
-		return fmt.Sprintf("has an id of %d bytes, more than %d", len(id), maxID)
+	case len(id) > directory.MaxID:
+		return fmt.Sprintf("has an id of %d bytes, more than %d", len(id), directory.MaxID)
 	case strings.ContainsRune(id, utf8.RuneError):
 		// The decoder puts this character for bytes that are not UTF-8, and
 		// two broken ids could become one.
@@ -151,7 +155,7 @@ func probe[T any](ctx context.Context, s *Source, c *collection[T]) error {
 		query[name] = values
 	}
 	_, err := fetch(ctx, s, c, query, "the first page")
-	if err != nil && answered(err, 400) && len(c.query) > 0 {
+	if refused(err) && len(c.query) > 0 {
 		_, err = fetch(ctx, s, c, url.Values{"startIndex": {"1"}, "count": {"1"}}, "the first page")
 	}
 	return err
@@ -181,11 +185,11 @@ func step[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read
 		if err == nil {
 			break
 		}
-		if answered(err, 501) && len(c.query) > 0 && !w.Bare && w.begins() {
+		if answered(err, http.StatusNotImplemented) && len(c.query) > 0 && !w.Bare && w.begins() {
 			w.Bare = true // it may be the parameter that is not implemented
 			continue
 		}
-		if !answered(err, 400) {
+		if !refused(err) {
 			return read[T]{}, err
 		}
 		switch {

@@ -2,6 +2,7 @@ package rudderstack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,6 +27,8 @@ type membersRow struct {
 	ID string `json:"id"`
 	// Members is nil where the vendor does not state them.
 	Members []memberRow `json:"members"`
+	// Schemas is read where the row lacks an id.
+	Schemas []string `json:"schemas"`
 }
 
 type memberRow struct {
@@ -38,7 +41,8 @@ type memberRow struct {
 var groupMembers = &collection[membersRow]{
 	path: groupsPath,
 	shape: &shape{kind: object, under: map[string]*shape{
-		"id": aText,
+		"id":      aText,
+		"schemas": {kind: many, under: map[string]*shape{"": {kind: text}}},
 		"members": {kind: rows, under: map[string]*shape{"": {kind: object, main: "value", under: map[string]*shape{
 			"value": aText, "type": aText, "$ref": aText,
 		}}}},
@@ -63,8 +67,14 @@ var groupMembers = &collection[membersRow]{
 var askedMembers = func() *collection[membersRow] {
 	asked := *groupMembers
 	asked.query = url.Values{"attributes": {"members"}}
+	// Some take that for "and nothing else", and leave out an empty list.
+	asked.nameless = func(row *membersRow) bool {
+		return row.Members != nil || slices.ContainsFunc(row.Schemas, func(schema string) bool { return strings.EqualFold(schema, groupSchema) })
+	}
 	return &asked
 }()
+
+const groupSchema = "urn:ietf:params:scim:schemas:core:2.0:Group"
 
 type memberKind int
 
@@ -120,6 +130,9 @@ func (s *Source) flatten(ctx context.Context, groups []membersRow) ([]directory.
 					return nil, err
 				}
 				if nested {
+					if err := s.notUser(ctx, groups[i].ID, m.Value); err != nil {
+						return nil, err
+					}
 					kind = kindGroup
 				}
 			}
@@ -130,6 +143,36 @@ func (s *Source) flatten(ctx context.Context, groups []membersRow) ([]directory.
 		}
 	}
 	return out, nil
+}
+
+// notUser makes sure that the id of a group, which a member has that does not
+// say what it is, is not one of a user as well: ids may be unique among users
+// and among groups alone. Only 200 says that it is.
+func (s *Source) notUser(ctx context.Context, group, id string) error {
+	key := directory.Fingerprint(id)
+	if _, known := s.apart.Load(key); known {
+		return nil
+	}
+	err := s.client.Get(ctx, rest.Request{Path: []string{usersPath, id}, Item: true}, func(a *rest.Answer) error {
+		var user struct {
+			ID json.RawMessage `json:"id"`
+		}
+		if json.Unmarshal(a.Body, &user) != nil || len(user.ID) == 0 {
+			return nil // not a user
+		}
+		return a.Errorf(codes.FailedPrecondition, vendorFault,
+			"group %q has a member that is %q, which is the id of a user and of a group, and does not say which", group, id)
+	})
+	switch codeOf(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Unauthenticated, codes.Aborted:
+		return err
+	}
+	var e *rest.Error
+	if errors.As(err, &e) && e.Status == http.StatusOK {
+		return err
+	}
+	s.apart.Store(key, nil)
+	return nil
 }
 
 // Memberships implements directory.Memberships. The list of groups carries the
@@ -162,8 +205,9 @@ func (s *Source) Memberships(ctx context.Context, written string) (directory.Pag
 	mark := got.mark
 	var siblings []string
 	for i := range got.rows {
-		if got.rows[i].Members == nil {
-			// Some servers state members only where one group is asked for.
+		if got.rows[i].Members == nil || cutOff(len(got.rows[i].Members)) {
+			// Some servers state members, or all of them, only where one group
+			// is asked for.
 			siblings = append(siblings, cursor{List: ofMemberships, Group: got.rows[i].ID}.String())
 			mark ^= directory.Fingerprint(got.rows[i].ID)
 		}
@@ -192,6 +236,9 @@ func (s *Source) Memberships(ctx context.Context, written string) (directory.Pag
 	}
 	return page, nil
 }
+
+// cutOff says that servers limit the members of a group to so many in a list.
+func cutOff(n int) bool { return n == 1000 || n == 2000 || n == 5000 || n == 10_000 }
 
 // noneListed checks that there are no groups, where the list with their
 // members shows none: nil if the list without them shows none either. Groups
@@ -223,7 +270,7 @@ func (s *Source) Members(ctx context.Context, groupID, written string) (director
 		return page, err
 	}
 	if written != "" && c.Group != groupID {
-		return page, tokenError("cannot go on with the members of a group: the page token is that of another group; start a new sync with a new file")
+		return page, tokenError("cannot go on with the members of a group: the page token is that of another group; run the sync again: it begins anew")
 	}
 	c.Group = groupID
 	rows, err := s.oneGroup(ctx, c, written)
@@ -374,7 +421,7 @@ const (
 )
 
 // remainders keeps what is left of answers, so that a page of groups is
-// fetched and decoded once and not once for each 1,000 of its members. A
+// fetched and decoded once and not once for each directory.MaxRows of them. A
 // remainder is found under the cursor that goes on with it, never by a list
 // that begins. Without it, the answer is asked for again.
 type remainders struct {

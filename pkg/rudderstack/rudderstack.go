@@ -7,9 +7,9 @@ package rudderstack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
@@ -27,10 +27,6 @@ const (
 // accept names SCIM's own media type first (RFC 7644, section 3.1).
 const accept = "application/scim+json, application/json;q=0.9"
 
-// maxID bounds an id in bytes: C1 keeps no longer one, and cutting it could
-// make two accounts one.
-const maxID = 1024
-
 // Source implements directory.Source and directory.Memberships.
 type Source struct {
 	client *rest.Client
@@ -39,7 +35,9 @@ type Source struct {
 	// usersAlone is that of the rest.Options.
 	usersAlone bool
 	known      groupIDs
-	kept       remainders
+	// apart has the fingerprints of nested groups whose ids are no user's.
+	apart sync.Map
+	kept  remainders
 }
 
 var (
@@ -58,11 +56,12 @@ func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (direc
 	if err != nil {
 		return nil, err
 	}
-	if cfg.OutageMinutes < 0 {
-		return nil, fmt.Errorf("%s is negative; give a number of minutes", rest.Setting(config.OutageMinutes))
+	outage, err := rest.Setting(config.OutageMinutes).Minutes(cfg.OutageMinutes)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.OutageMinutes > 0 {
-		opts.Outage = time.Duration(cfg.OutageMinutes) * time.Minute
+	if outage > 0 {
+		opts.Outage = outage
 	}
 	if opts.Now == nil {
 		opts.Now = rest.WallClock
@@ -132,7 +131,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 // Check reads one user and, if groups are synced, one group, which proves that
 // the token may read what a sync reads.
 func (s *Source) Check(ctx context.Context) error {
-	s.client.Forget() // a sync begins
+	s.client.Forget() // a sync may begin; one under way loses no rows by it
 	if err := probe(ctx, s, users); err != nil || s.usersAlone {
 		return err
 	}
@@ -142,6 +141,12 @@ func (s *Source) Check(ctx context.Context) error {
 	}
 	_, err = s.absent(ctx, err)
 	return err
+}
+
+// refused says whether err means that the server does not take a parameter: 400
+// (RFC 7644, section 3.12), or 422 where a framework checks it.
+func refused(err error) bool {
+	return answered(err, http.StatusBadRequest) || answered(err, http.StatusUnprocessableEntity)
 }
 
 // answered says whether err is about an answer with a status.

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 	"github.com/conductorone/baton-connectors/pkg/rudderstack/config"
 )
@@ -225,6 +226,113 @@ func TestMembershipsThatAreNotServedAreAnError(t *testing.T) {
 				t.Errorf("code %s, %d memberships: %v", codeOf(err), len(got), err)
 			}
 		})
+	}
+}
+
+// A member that does not say what it is may have the id of a user and of a
+// group, where each table counts its own. To take one for the other would take
+// an access away and give others.
+func TestAnIDOfAUserAndOfAGroupIsNotGuessed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, member string
+		users        func(w http.ResponseWriter)
+		code         codes.Code
+		isGroup      bool
+	}{
+		{"a group alone", `{"value":"2"}`, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, codes.OK, true},
+		{"users cannot be asked for by id", `{"value":"2"}`, func(w http.ResponseWriter) { w.WriteHeader(http.StatusMethodNotAllowed) }, codes.OK, true},
+		{"something else answers", `{"value":"2"}`, func(w http.ResponseWriter) { fmt.Fprint(w, `{"hello":"world"}`) }, codes.OK, true},
+		{"a user as well", `{"value":"2"}`, func(w http.ResponseWriter) { fmt.Fprint(w, `{"id":2,"userName":"ann@example.com"}`) }, codes.FailedPrecondition, false},
+		{"a user as well, and it says so", `{"value":"2","type":"User"}`, nil, codes.OK, false},
+		{"users are out of reach", `{"value":"2"}`, func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) }, codes.Unavailable, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := &scim{users: []string{"1", "2"}, groups: []string{"1", "2", "3"}, members: map[string][]string{"1": {}, "2": {}, "3": {test.member}}}
+			server.other = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasPrefix(r.URL.Path, "/prefix/scim/v2/Users/") {
+					return false
+				}
+				test.users(w)
+				return true
+			}
+			source := server.start(t)
+			if _, err := walkGroups(t, source); err != nil {
+				t.Fatal(err)
+			}
+			for _, read := range []func() (map[directory.Membership]int, error){
+				func() (map[directory.Membership]int, error) { return walkMemberships(t, source) },
+				func() (map[directory.Membership]int, error) { return walkMembers(t, source, "3") },
+			} {
+				got, err := read()
+				if codeOf(err) != test.code {
+					t.Fatalf("code %s, want %s: %v", codeOf(err), test.code, err)
+				}
+				want := directory.Membership{GroupID: "3", Member: directory.Member{ID: "2", IsGroup: test.isGroup}}
+				if err == nil && (len(got) != 1 || got[want] == 0) {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			}
+			if n := server.requests("/Users/"); n > 1 && test.code == codes.OK {
+				t.Errorf("the user was asked for %d times", n)
+			}
+		})
+	}
+}
+
+// A list may stop at so many members of a group; the group itself has all.
+func TestMembersThatAListCutsOffAreAskedFor(t *testing.T) {
+	t.Parallel()
+	const all = 1500
+	server := &scim{groups: []string{"g1", "g2"}, members: map[string][]string{"g1": {member("u1")}}}
+	whole := make([]string, all)
+	for i := range whole {
+		whole[i] = member(fmt.Sprint("u", i))
+	}
+	server.members["g2"] = whole[:1000]
+	server.other = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/Groups/g2") {
+			return false
+		}
+		fmt.Fprintf(w, `{"id":"g2","members":[%s]}`, strings.Join(whole, ","))
+		return true
+	}
+	got, err := walkMemberships(t, server.start(t))
+	if err != nil || len(got) != all+1 {
+		t.Errorf("%d of %d memberships, %v", len(got), all+1, err)
+	}
+}
+
+// attributes=members may be taken for "and nothing else".
+func TestAGroupThatIsAskedForItsMembersMayLackAnID(t *testing.T) {
+	t.Parallel()
+	for answer, code := range map[string]codes.Code{
+		`{"members":[` + member("u1") + `]}`: codes.OK,
+		`{"members":[]}`:                     codes.OK,
+		`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"]}`: codes.OK,
+		`{"id":"g1"}`: codes.OK,
+		`{}`:          codes.FailedPrecondition,
+		`{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"]}`: codes.FailedPrecondition,
+		`{"id":"g7","members":[]}`:                                    codes.FailedPrecondition,
+		`[]`:                                                          codes.FailedPrecondition,
+	} {
+		server := &scim{groups: []string{"g1"}, members: map[string][]string{}, other: func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case !strings.HasSuffix(r.URL.Path, "/Groups/g1"):
+				return false
+			case r.URL.Query().Get("attributes") == "members":
+				fmt.Fprint(w, answer)
+			default:
+				fmt.Fprint(w, `{"id":"g1","displayName":"One"}`)
+			}
+			return true
+		}}
+		got, err := walkMemberships(t, server.start(t))
+		want := strings.Count(answer, "u1")
+		if codeOf(err) != code || err == nil && len(got) != want {
+			t.Errorf("%s: %d memberships, code %s, want %s: %v", answer, len(got), codeOf(err), code, err)
+		}
 	}
 }
 

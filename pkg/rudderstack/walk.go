@@ -23,9 +23,10 @@ const (
 	maxBack = 20
 	// maxSeen ends a walk through a list without end, after 20,000 requests.
 	maxSeen = 2_000_000
-	// maxGrowth is by how many rows a list may more than double while it is
-	// read.
-	maxGrowth = 1000
+	// maxGrowth is by how many rows a list may be longer than ten times its
+	// first total. Totals may count no further than to 1,000, or active users
+	// alone.
+	maxGrowth = 10_000
 	// maxBlank is how many pages in a row may bring a nextCursor and no rows.
 	maxBlank = 100
 )
@@ -117,7 +118,7 @@ func (w *walk) valid() bool {
 	return within(w.Seen, 0, maxSeen) && within(w.Start, 1, maxSeen) && within(len(w.Near), 0, maxNear) &&
 		within(w.Total, -1, math.MaxInt32) && within(w.Began, 0, math.MaxInt32) && within(w.Low, 0, math.MaxInt32) &&
 		within(w.Full, 0, pageRows+1) && within(w.Blank, 0, maxBlank) && w.Back >= 0 && !w.spent() &&
-		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0)
+		len(w.Cursor) <= maxVendorCursor && (w.Seen == 0) == (len(w.Near) == 0) && (w.Seen == 0 || w.Start > 1 || !w.Plain)
 }
 
 // endsByCursor says that the list is complete although the server refuses to
@@ -342,7 +343,7 @@ func (w *walk) advance(ids []uint64, total int, cursor string) (move, error) {
 	if w.Start == 1 {
 		next.First = ids[0]
 	}
-	if next.Seen > maxSeen || next.Began > 0 && next.Seen > 2*next.Began+maxGrowth {
+	if next.Seen > maxSeen || next.Began > 0 && next.Seen > 10*next.Began+maxGrowth {
 		return move{}, w.broken("the list has no end after %d rows", w.Seen)
 	}
 	if m.from == s.n {
@@ -426,7 +427,11 @@ func (w *walk) barren(m move, s sight) (move, error) {
 		// They may have come in behind the walk, if the list has grown by so
 		// many. If not, the rows have no stable order.
 		if next.Seen < w.Low {
-			return w.again(maxBack / 4)
+			again, err := w.again(maxBack / 4)
+			if err != nil {
+				err = w.broken("the list ends after %d rows but states totalResults %d", next.Seen, w.Low)
+			}
+			return again, err
 		}
 		m.done = true
 	case !w.Plain && s.n > 1 && !s.wrapped && w.Start+s.at > w.Seen:
@@ -480,8 +485,16 @@ func (w *walk) follow(ids []uint64, total int, cursor string) (move, error) {
 			}
 		}
 	}
+	if w.Total >= 0 && total >= 0 && total < w.Total && total != n {
+		// Rows went. A cursor may stand for an index, and others have moved up
+		// past it.
+		return w.again(1)
+	}
 	if total >= 0 && (w.Total < 0 || total < w.Total) {
 		next.Total = total
+	}
+	if w.begins() && total > n && w.Began == 0 {
+		next.Began = total
 	}
 	if w.Cursor == "" && w.Seen > 0 && n > 0 && w.age(ids[0]) == 0 {
 		m.from = max(m.from, 1) // the overlap
