@@ -49,8 +49,12 @@ const fidelityLimits = `
 ## What no client can see
 
 - A row that the vendor leaves out of every answer, in a list that is whole otherwise.
-- An order of rows that changes from request to request is noticed when the rows received last are not where they were.
-  That is nearly always, but not certain.
+- At a SCIM server, an order of rows that changes from request to request is noticed when the rows received last are not
+  where they were. That is nearly always, but not certain.
+- Rows of Guru's that shift while they are read. Its paging token is opaque, and nothing documents whether it names a row,
+  as in these tests, or an index. Were it an index, a member who is removed between two pages would hide another one from
+  that sync, and the next sync would have them again.
+- A list at Guru's /groups/usergroups that is shorter than that at /groups.
 - A row that goes and comes back while the list is read.
 - Whether a SCIM server that does not page has exactly 50, 100, 200, 500 or 1,000 rows or cuts the list off there: the
   sync fails and says so. One that cuts it off at another number and counts no further cannot be told from one that has

@@ -214,6 +214,15 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		}
 		s.compareGroup(t, run.file, target)
 		run.leaves(t, "sync.c1z")
+
+		// What is not found is passed over by the SDK, which calls that a success.
+		for _, unknown := range []string{"group/nobody", "user/ann@example.com"} {
+			run = s.sync(t, run, "BATON_SYNC_RESOURCES=bid:r:group/"+target+",bid:r:"+unknown)
+			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "--sync-resources (BATON_SYNC_RESOURCES): 1 of 2 resources were found") {
+				t.Errorf("%s: exit code %d: %s", unknown, code, run.lastLine())
+			}
+			s.compareGroup(t, run.file, target)
+		}
 	})
 }
 

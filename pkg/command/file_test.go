@@ -52,6 +52,36 @@ func TestAFileThatCannotBeWrittenIsRefusedBeforeTheSync(t *testing.T) {
 	}
 }
 
+// What a link leads to is what its readers read.
+func TestALinkToTheFileStaysOne(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	run := invoke(t, v).exits(0)
+	before := run.runs()
+	link := filepath.Join(run.dir, "link.c1z")
+	if err := os.Symlink(run.file, link); err != nil {
+		t.Fatal(err)
+	}
+	run.again().env("BATON_FILE=" + link).exits(0)
+	if now := run.runs(); len(now) != 1 || now[0].id == before[0].id {
+		t.Errorf("the file that the link leads to holds %+v, as before", now)
+	}
+	if to, err := os.Readlink(link); err != nil || to != run.file {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+}
+
+// Names of files need not be UTF-8.
+func TestAFileMayHaveAnyName(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t))
+	file := filepath.Join(run.dir, "caf\xe9+(1).c1z")
+	run.env("BATON_FILE=" + file).exits(0)
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADamagedEndIsSeen(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t)).exits(0)

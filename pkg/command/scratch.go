@@ -47,8 +47,21 @@ func newScratch(base, name string) (*scratch, error) {
 	return nil, fmt.Errorf("cannot make a directory for temporary files in %s", base)
 }
 
-// remove deletes the directory and all in it.
+// remove deletes the directory and all in it, the lock at the end: what cannot
+// be deleted now, or is left where the process is killed over it, is found by
+// its lock and deleted by the next start.
 func (s *scratch) remove() {
+	entries, err := os.ReadDir(s.path)
+	for _, entry := range entries {
+		if entry.Name() != scratchLock {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.path, entry.Name())))
+		}
+	}
+	if err != nil {
+		_ = s.lock.Close()
+		return
+	}
+	// While it is locked, so that nobody takes it over.
 	_ = os.RemoveAll(s.path)
 	_ = s.lock.Close()
 	// Where an open file cannot be deleted, it can now.

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/connector"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 const (
@@ -38,6 +41,9 @@ const (
 func (p *program) supervise(ctx context.Context, dir string) error {
 	began := time.Now()
 	file := p.v.GetString("file")
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target // a link stays one
+	}
 	if err := p.checkFile(ctx, file, dir); err != nil {
 		return err
 	}
@@ -100,6 +106,9 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 				return p.unreadable(err)
 			}
 		}
+		if err := p.checkFound(done.Counts); err != nil {
+			return err
+		}
 		if err := publish(filepath.Join(dir, workFile), file); err != nil {
 			return fmt.Errorf("the sync was finished, but %s: cannot write %s: %w", fileSetting, file, err)
 		}
@@ -111,6 +120,20 @@ func (p *program) supervise(ctx context.Context, dir string) error {
 		return &ending{Code: int(codes.Internal), Line: fmt.Sprintf(
 			"%s: the sync has failed: see the lines above; %s holds no finished sync from this run", p.info.Name, file)}
 	}
+}
+
+// checkFound fails where a sync of single resources has not found them all. The
+// SDK passes over the others.
+func (p *program) checkFound(counts connector.Counts) error {
+	const setting = rest.Setting("sync-resources")
+	named := map[string]bool{}
+	for _, id := range p.v.GetStringSlice(string(setting)) {
+		named[id] = true
+	}
+	if found := counts.Users + counts.Groups; found < len(named) {
+		return fmt.Errorf("%s: %d of %d resources were found; name groups that exist, as users cannot be synced alone", setting, found, len(named))
+	}
+	return nil
 }
 
 // unreadable is the ending of a run whose own result cannot be read.

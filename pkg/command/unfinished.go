@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
@@ -104,13 +104,14 @@ func (p *program) takeUnfinished(ctx context.Context, dir, file string) (began t
 // kept beside file for at least so long.
 func forgetUnfinished(file string, age time.Duration) {
 	dir, name := filepath.Split(file)
-	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(name) + `\.[-0-9a-z]+\` + unfinished + `$`)
 	entries, err := os.ReadDir(filepath.Dir(file))
 	if err != nil {
 		return // what follows will say why
 	}
 	for _, entry := range entries {
-		if !ours.MatchString(entry.Name()) {
+		mark, ours := strings.CutPrefix(entry.Name(), name+".")
+		mark, ends := strings.CutSuffix(mark, unfinished)
+		if !ours || !ends || mark == "" || strings.Trim(mark, "-0123456789abcdefghijklmnopqrstuvwxyz") != "" {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) >= age {

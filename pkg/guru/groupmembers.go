@@ -2,9 +2,7 @@ package guru
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	"go.uber.org/zap"
@@ -41,39 +39,17 @@ func (s *Source) Members(ctx context.Context, groupID, text string) (directory.P
 }
 
 // vanished decides what it means that a group's members are not found. It
-// returns nil only if the group has been deleted since it was listed: Guru
-// does not know it any more, and still lists groups, this one not among them.
-// If a proxy hid the whole path, every group would look deleted otherwise.
+// returns nil only if the group has been deleted since it was listed.
 func (s *Source) vanished(ctx context.Context, groupID string, notFound error) error {
 	_, err := s.Group(ctx, groupID)
-	there := err == nil
-	if !there && status.Code(err) != codes.NotFound {
+	switch {
+	case err == nil:
+		return contradicts(notFound, "no members are found of a group that exists")
+	case status.Code(err) != codes.NotFound:
 		return err
 	}
-	for at := ""; !there; {
-		listed, err := s.Groups(ctx, at)
-		if err != nil {
-			return err
-		}
-		there = slices.ContainsFunc(listed.Rows, func(g directory.Group) bool { return g.ID == groupID })
-		if at = listed.Next; at == "" {
-			break
-		}
-	}
-	if !there {
-		ctxzap.Extract(ctx).Warn("a group was deleted while the sync ran: it has no members", zap.String("group", groupID))
-		return nil
-	}
-	contradiction := &rest.Error{Code: codes.FailedPrecondition, What: "no members are found of a group that exists"}
-	var e *rest.Error
-	if errors.As(notFound, &e) {
-		contradiction.URL, contradiction.Status = e.URL, e.Status
-	}
-	contradiction.Advice = rest.Advice{
-		Cause: "the user may not read this group's members, or a proxy hides the path",
-		Next:  "use the API token of a user with an administrative role on the team, and check the base URL",
-	}
-	return contradiction
+	ctxzap.Extract(ctx).Warn("a group was deleted while the sync ran: it has no members", zap.String("group", groupID))
+	return nil
 }
 
 // decodeMembers reads who is in a group. For an empty group Guru answers 204

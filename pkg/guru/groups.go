@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
@@ -99,8 +101,42 @@ func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
 	return out, nil
 }
 
-// Group reads one group.
+// Group reads one group. It is NotFound only if the list of groups does not
+// have it either: a proxy that hides a path would make groups look deleted.
 func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) {
+	group, err := s.groupAt(ctx, id)
+	if status.Code(err) != codes.NotFound {
+		return group, err
+	}
+	for at := ""; ; {
+		listed, failed := s.Groups(ctx, at)
+		if failed != nil {
+			return group, failed
+		}
+		if slices.ContainsFunc(listed.Rows, func(g directory.Group) bool { return g.ID == id }) {
+			return group, contradicts(err, "a group that exists is not found")
+		}
+		if at = listed.Next; at == "" {
+			return group, err
+		}
+	}
+}
+
+// contradicts is the error about a place where nothing is found that the list
+// of groups tells of.
+func contradicts(notFound error, what string) error {
+	contradiction := &rest.Error{Code: codes.FailedPrecondition, What: what, Advice: rest.Advice{
+		Cause: "the user may not read this group, or a proxy hides the path",
+		Next:  "use the API token of a user with an administrative role on the team, and check the base URL",
+	}}
+	var e *rest.Error
+	if errors.As(notFound, &e) {
+		contradiction.URL, contradiction.Status = e.URL, e.Status
+	}
+	return contradiction
+}
+
+func (s *Source) groupAt(ctx context.Context, id string) (directory.Group, error) {
 	var group directory.Group
 	err := s.client.Get(ctx, rest.Request{Path: []string{groups, id}, Item: true}, func(a *rest.Answer) error {
 		if a.Status != http.StatusOK || a.First() != '{' {

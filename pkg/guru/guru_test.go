@@ -518,6 +518,26 @@ func TestMembersThatAreNotFound(t *testing.T) {
 	}
 }
 
+// A targeted sync would seal a result without the group.
+func TestAGroupThatIsListedIsNotGone(t *testing.T) {
+	t.Parallel()
+	others := say(array(groupJSON("g2")))
+	for name, row := range map[string]struct {
+		a    answers
+		code codes.Code
+	}{
+		"not listed":             {answers{"groups/usergroups": others}, codes.NotFound},
+		"listed":                 {answers{"groups/usergroups": say(array(groupJSON("g1")))}, codes.FailedPrecondition},
+		"listed on a later page": {answers{"groups/usergroups": linked(others, toPage("groups/usergroups", "u")), "groups/usergroups?token=u": say(array(groupJSON("g1")))}, codes.FailedPrecondition},
+		"nothing is listed":      {answers{}, codes.FailedPrecondition},
+	} {
+		_, err := newVendor(t, row.a).source(t, rest.Options{}).Group(context.Background(), "g1")
+		if status.Code(err) != row.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestBothListsKeyAUserAlike(t *testing.T) {
 	t.Parallel()
 	const uuid = "7f6b1a52-1111-4222-8333-444455556666"
@@ -901,6 +921,8 @@ func TestCheck(t *testing.T) {
 		{"good", answers{"whoami": me}, codes.OK, nil},
 		{"unknown kind of token", answers{"whoami": say(`{"user":{},"tokenType":"SHINY"}`)}, codes.OK, nil},
 		{"no whoami", answers{}, codes.OK, nil},
+		{"whoami is a right of its own", answers{"whoami": reply(403, `{"message":"Forbidden access to the resource"}`)}, codes.OK, nil},
+		{"nothing may be read", answers{"whoami": reply(403, `{}`), "members": reply(403, `{}`)}, codes.PermissionDenied, []string{"/members", "collection token"}},
 		{"collection token", answers{"whoami": say(`{"tokenType":"COLLECTION","collection":{"id":"c"},"team":{}}`)}, codes.PermissionDenied, []string{"a collection token cannot read the team's members and groups", "use the API token of a user"}},
 		{"collection token with a user", answers{"whoami": say(`{"tokenType":"collection","user":{}}`)}, codes.PermissionDenied, []string{"collection token"}},
 		{"no user", answers{"whoami": say(`{"tokenType":"API","user":null}`)}, codes.PermissionDenied, []string{"does not belong to a user"}},

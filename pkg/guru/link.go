@@ -13,6 +13,7 @@ var (
 	errLinkSyntax  = errors.New("it is not a list of links")
 	errLinkNoToken = errors.New("it names a next page without a paging token")
 	errLinkTwo     = errors.New("it names two different next pages")
+	errLinkOdd     = errors.New("a link with a paging token has a relation that is not known")
 	errLinkLong    = errors.New("its paging token is too long")
 )
 
@@ -22,10 +23,12 @@ var (
 //
 // Guru documents `Link: < https://…/members?token=… >; rel="next-page"`, blanks
 // inside the brackets included. The relation next was seen too, and none at
-// all; links of any other relation do not matter. What claims to be a next
-// page and cannot be followed is an error, never the last page.
+// all. Links of other known relations do not matter. What claims to be a next
+// page and cannot be followed is an error, never the last page, and so is a
+// paging token in a link of an unknown relation, where there is no next page.
 func nextToken(headers []string) (string, error) {
 	var stated, bare []string
+	odd := false
 	for _, header := range headers {
 		links, err := parseLinks(header)
 		if err != nil {
@@ -37,11 +40,17 @@ func nextToken(headers []string) (string, error) {
 				stated = append(stated, l.target)
 			case !l.hasRel:
 				bare = append(bare, l.target)
+			case !l.elsewhere():
+				token, err := tokenOf(l.target)
+				odd = odd || err == nil && token != ""
 			}
 		}
 	}
 	if len(stated) == 0 {
 		stated = bare
+	}
+	if len(stated) == 0 && odd {
+		return "", errLinkOdd
 	}
 	found := ""
 	for _, target := range stated {
@@ -68,6 +77,19 @@ type link struct {
 func (l link) next() bool {
 	for _, rel := range strings.Fields(l.rel) {
 		if strings.EqualFold(rel, "next-page") || strings.EqualFold(rel, "next") {
+			return true
+		}
+	}
+	return false
+}
+
+// elsewhere says whether the link states that it leads to another page than
+// the next, or to no page at all (IANA's link relations, Guru's end in -page).
+func (l link) elsewhere() bool {
+	for _, rel := range strings.Fields(strings.ToLower(l.rel)) {
+		switch strings.TrimSuffix(rel, "-page") {
+		case "prev", "previous", "first", "last", "self", "up", "current", "collection", "canonical", "alternate",
+			"describedby", "help", "license", "preconnect", "prefetch", "preload", "service", "start":
 			return true
 		}
 	}

@@ -255,7 +255,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 		return nil, err
 	}
 	if until, blocked := c.gate.blocked(c.opts.Now()); blocked {
-		e := fault(codes.Unavailable, "not sent")
+		e := fault(codes.Unavailable, notSent)
 		e.RetryAt = until
 		e.Advice = Advice{Cause: "the vendor asked for a pause until " + until.UTC().Format(time.RFC3339), Next: waits}
 		return nil, e
@@ -301,6 +301,9 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, place: place.String(), redact: c.redact}, nil
 }
 
+// notSent is what has failed where a request had to wait.
+const notSent = "not sent"
+
 // endless says that an answer of status 200 does not tell where its body ends,
 // so that one without a body may have been cut off behind its header.
 func endless(resp *http.Response) bool {
@@ -320,28 +323,39 @@ func (c *Client) settle(ctx context.Context, place string, err error) error {
 	}
 	c.opts.Stats.retries.Add(1)
 	now := c.opts.Now()
-	since, limit, over := c.gate.failed(now, place, e.RetryAt)
-	if !over {
+	last := c.gate.failed(now, place, e.RetryAt)
+	if last == nil {
 		if e.RetryAt.IsZero() {
 			e.RetryAt = now.Add(c.gate.backOff())
 		}
 		return err
 	}
-	ctxzap.Extract(ctx).Error("the vendor has been out of reach for too long: giving up",
-		zap.Time("since", since), zap.Duration("limit", limit))
 	end := *e
-	end.Code, end.Outage = codes.Aborted, true
+	end.Code, end.Outage = codes.Aborted, !last.here
 	end.RetryAt = time.Time{}
-	end.Advice = Advice{
-		Cause: fmt.Sprintf("no good answer since %s (limit %s)", since.UTC().Format(time.RFC3339), limit),
-		Next:  "run the sync again when the vendor is back",
+	if end.What == notSent {
+		end.What = notSent + ", as the vendor has asked for a pause"
 	}
-	if e.RetryAt.Sub(now) > maxPause {
+	since := last.since.UTC().Format(time.RFC3339)
+	switch {
+	case e.RetryAt.Sub(now) > maxPause:
 		end.Outage = false // it has just begun
 		end.Advice = Advice{
 			Cause: fmt.Sprintf("the vendor asked for a pause until %s, longer than a sync waits (%s)", e.RetryAt.UTC().Format(time.RFC3339), maxPause),
 			Next:  "run the sync again after that",
 		}
+	case last.here:
+		end.Advice = Advice{
+			Cause: fmt.Sprintf("no good answer since %s (limit %s) to this request, while others were answered", since, last.limit),
+			Next:  "run the sync again; if it ends so again, report this message to the vendor",
+		}
+	default:
+		end.Advice = Advice{
+			Cause: fmt.Sprintf("no good answer since %s (limit %s)", since, last.limit),
+			Next:  "run the sync again when the vendor is back",
+		}
 	}
+	ctxzap.Extract(ctx).Error("no good answer for too long: giving up",
+		zap.Time("since", last.since), zap.Duration("limit", last.limit), zap.Bool("this_request_alone", last.here))
 	return &end
 }

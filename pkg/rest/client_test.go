@@ -710,7 +710,11 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 				_, err := get(c, "Groups")
 				if now.now().Sub(began) > row.limit {
 					check(t, err, codes.Aborted, fmt.Sprintf("/Groups: %d", row.status),
-						"no good answer since 2026-01-02T03:04:05Z (limit "+row.limit.String()+")")
+						"no good answer since 2026-01-02T03:04:05Z (limit "+row.limit.String()+") to this request, while others were answered")
+					var e *Error
+					if errors.As(err, &e) && e.Outage {
+						t.Error("the vendor was there all the while")
+					}
 					break
 				}
 				check(t, err, codes.Unavailable)
@@ -721,6 +725,27 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestALimitIsNamedWhereItEndsASync shows that the last line of a sync that a
+// limit has ended speaks of it also where the last request was not sent.
+func TestALimitIsNamedWhereItEndsASync(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(429)
+	})
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	for range 100 {
+		_, err := get(c, "Users")
+		if status.Code(err) == codes.Aborted {
+			check(t, err, codes.Aborted, "not sent, as the vendor has asked for a pause", "no good answer since")
+			return
+		}
+		now.add(61 * time.Second)
+	}
+	t.Error("it does not end")
 }
 
 // TestALimitAndAFaultAreNoOutage shows that a place where a limit refuses for

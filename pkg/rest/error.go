@@ -222,11 +222,17 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 	e := fault(status.Code(err), "")
 	var dns *net.DNSError
 	var unknownCA x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var named x509.HostnameError
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var timeout net.Error
 	var dial *net.OpError
 	switch {
+	case errors.As(err, &dial) && dial.Op == "proxyconnect":
+		e.Code = codes.Unavailable
+		e.What = "cannot reach the proxy (" + c.redact.line(innermost(err)) + ")"
+		e.Advice = Advice{"the proxy is down or its address is misspelt", "check HTTPS_PROXY"}
 	case errors.As(err, &dns):
 		e.What = "cannot resolve the host " + c.redact.line(dns.Name)
 		e.Advice = Advice{"the host name is misspelt or DNS is out of reach from here", "check the base URL and the network"}
@@ -237,6 +243,14 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 		} else {
 			e.Code = codes.InvalidArgument
 		}
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		e.Code = codes.FailedPrecondition
+		e.What = "the server's certificate is not valid at this time (" + c.redact.line(innermost(err)) + ")"
+		e.Advice = Advice{"it has lapsed, or this machine's clock is wrong", "check the clock; if it is right, tell who runs the server"}
+	case errors.As(err, &named):
+		e.Code = codes.FailedPrecondition
+		e.What = "the server's certificate is that of another host (" + c.redact.line(innermost(err)) + ")"
+		e.Advice = Advice{"the host in the base URL is not the server's name, or a proxy answered", "check the base URL"}
 	case errors.As(err, &unknownCA), errors.As(err, &verify):
 		e.Code = codes.FailedPrecondition
 		e.What = "the server's certificate is not trusted (" + c.redact.line(innermost(err)) + ")"
@@ -254,10 +268,6 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 		e.Code = codes.FailedPrecondition
 		e.What = "the proxy asks for a login"
 		e.Advice = Advice{"HTTPS_PROXY holds none or a wrong one", "set HTTPS_PROXY=http://user:password@host:port"}
-	case errors.As(err, &dial) && dial.Op == "proxyconnect":
-		e.Code = codes.Unavailable
-		e.What = "cannot reach the proxy (" + c.redact.line(innermost(err)) + ")"
-		e.Advice = Advice{"the proxy is down or its address is misspelt", "check HTTPS_PROXY"}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Code = codes.Unavailable
 		e.What = "connection refused"
@@ -265,7 +275,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault func(codes
 	case errors.As(err, &timeout) && timeout.Timeout(), e.Code == codes.DeadlineExceeded:
 		e.Code = codes.DeadlineExceeded
 		e.What = "no complete answer within " + c.opts.Timeout.String()
-		e.Advice = Advice{"the vendor or the network is slow", asks}
+		e.Advice = Advice{"the vendor or the network is slow", asks + "; --http-timeout-seconds gives it longer"}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.EPIPE):
 		e.Code = codes.Unavailable
 		e.What = "the connection was cut off"

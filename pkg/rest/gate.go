@@ -52,6 +52,14 @@ type place struct {
 	fault bool
 }
 
+// impatience is why a failure is the last: since when nothing succeeded, for
+// longer than the limit, at all or at one URL while others were read.
+type impatience struct {
+	since time.Time
+	limit time.Duration
+	here  bool
+}
+
 // streak is a row of failures.
 type streak struct{ since, last time.Time }
 
@@ -95,15 +103,14 @@ func (g *gate) healed(url string) {
 	delete(g.places, place{url, true})
 }
 
-// failed records a failure at a URL that a retry may heal. It says since when
-// nothing succeeded, what the limit is, and whether that has been passed. The
-// first wait that the vendor asked for does not count, up to maxPause; one
-// beyond it is too long at once.
+// failed records a failure at a URL that a retry may heal, and returns the end
+// of patience with it, nil for more patience. The first wait that the vendor
+// asked for does not count, up to maxPause; one beyond it is too long at once.
 //
 // A failure also counts at its URL alone, up to maxPause longer where the
 // vendor names times: where many calls share a narrow limit, one of them may
 // wait for long.
-func (g *gate) failed(now time.Time, url string, retryAt time.Time) (since time.Time, limit time.Duration, over bool) {
+func (g *gate) failed(now time.Time, url string, retryAt time.Time) *impatience {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.since.IsZero() || now.Sub(g.last) > g.calm {
@@ -124,13 +131,13 @@ func (g *gate) failed(now time.Time, url string, retryAt time.Time) (since time.
 	}
 	switch {
 	case now.Sub(start) > g.limit, retryAt.Sub(now) > maxPause:
-		return g.since, g.limit, true
+		return &impatience{since: g.since, limit: g.limit}
 	case now.Sub(fault) > g.limit:
-		return fault, g.limit, true
+		return &impatience{since: fault, limit: g.limit, here: true}
 	case now.Sub(here) > g.limit+maxPause:
-		return here, g.limit + maxPause, true
+		return &impatience{since: here, limit: g.limit + maxPause, here: true}
 	}
-	return time.Time{}, 0, false
+	return nil
 }
 
 // at notes a failure at a place and says since when nothing succeeded there.

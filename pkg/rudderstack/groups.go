@@ -72,6 +72,11 @@ func (s *Source) Groups(ctx context.Context, written string) (directory.Page[dir
 // Group implements directory.Source.
 func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) {
 	row, err := readGroup(ctx, s, groupNames, id)
+	if codeOf(err) == codes.NotFound {
+		if broken := s.vanished(ctx, id, err); broken != nil {
+			err = broken
+		}
+	}
 	if err != nil {
 		return directory.Group{}, err
 	}

@@ -157,11 +157,11 @@ func (s *Source) notUser(ctx context.Context, group, id string) error {
 		var user struct {
 			ID json.RawMessage `json:"id"`
 		}
-		if json.Unmarshal(a.Body, &user) != nil || len(user.ID) == 0 {
-			return nil // not a user
+		if err := json.Unmarshal(a.Body, &user); err == nil && len(user.ID) > 0 {
+			return a.Errorf(codes.FailedPrecondition, vendorFault,
+				"group %q has a member that is %q, which is the id of a user and of a group, and does not say which", group, id)
 		}
-		return a.Errorf(codes.FailedPrecondition, vendorFault,
-			"group %q has a member that is %q, which is the id of a user and of a group, and does not say which", group, id)
+		return nil
 	})
 	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Unauthenticated, codes.Aborted:
@@ -321,7 +321,7 @@ func (s *Source) vanished(ctx context.Context, id string, notFound error) error 
 	}
 	var e *rest.Error
 	if !listed || !errors.As(notFound, &e) {
-		ctxzap.Extract(ctx).Warn("a group was deleted during the sync: it has no members", zap.String("group_id", id))
+		ctxzap.Extract(ctx).Warn("a group is not found and not listed: it has been deleted", zap.String("group_id", id))
 		return nil
 	}
 	broken := *e

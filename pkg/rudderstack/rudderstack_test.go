@@ -387,6 +387,16 @@ func TestOneGroupByItsID(t *testing.T) {
 	if _, err = source.Group(t.Context(), "other"); codeOf(err) != codes.NotFound {
 		t.Errorf("%v", err)
 	}
+	server.other = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/Groups") {
+			return false
+		}
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	}
+	if _, err = source.Group(t.Context(), "g 1/ä?"); codeOf(err) != codes.FailedPrecondition {
+		t.Errorf("a group that is listed is taken for gone: %v", err)
+	}
 	server.other = func(w http.ResponseWriter, _ *http.Request) bool {
 		fmt.Fprint(w, `{"id":"another"}`)
 		return true
