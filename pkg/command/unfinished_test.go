@@ -75,7 +75,7 @@ func TestASyncThatAnOutageHasEndedGoesOn(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	back := v.outage("/groups/1/members")
-	run := invoke(t, v).env("BATON_OUTAGE_SECONDS=1").exits(10)
+	run := invoke(t, v).env("BATON_OUTAGE_SECONDS=3").exits(10)
 	kept := run.kept()
 	run.says("no good answer since", "goes on with what is kept in "+kept)
 	run.leaves(filepath.Base(kept))

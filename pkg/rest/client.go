@@ -317,7 +317,7 @@ func (c *Client) settle(ctx context.Context, place string, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || !e.retryable() {
 		if err == nil {
-			c.gate.healed(place)
+			c.gate.healed(c.opts.Now(), place)
 		}
 		return err
 	}

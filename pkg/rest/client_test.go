@@ -727,6 +727,40 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 	}
 }
 
+// TestALateAnswerDoesNotHideAnOutage shows that an answer that was under way
+// when the vendor went does not make one failing request of an outage, which a
+// later run could not go on after.
+func TestALateAnswerDoesNotHideAnOutage(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/Groups") {
+			w.WriteHeader(503)
+		}
+	})
+	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
+	_, err := get(c, "Groups")
+	check(t, err, codes.Unavailable)
+	now.add(2 * time.Second)
+	if _, err := get(c, "Users"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = get(c, "Groups")
+	check(t, err, codes.Unavailable)
+	// So that only the place has been failing for longer than the limit.
+	for range 15 {
+		now.add(DefaultOutage / 15)
+		if _, err = get(c, "Groups"); status.Code(err) != codes.Unavailable {
+			break
+		}
+	}
+	check(t, err, codes.Aborted, "no good answer since 2026-01-02T03:04:05Z (limit 15m0s); run the sync again when the vendor is back")
+	var e *Error
+	if !errors.As(err, &e) || !e.Outage {
+		t.Errorf("not an outage: %v", err)
+	}
+}
+
 // TestALimitIsNamedWhereItEndsASync shows that the last line of a sync that a
 // limit has ended speaks of it also where the last request was not sent.
 func TestALimitIsNamedWhereItEndsASync(t *testing.T) {

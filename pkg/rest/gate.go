@@ -40,6 +40,7 @@ type gate struct {
 	last  time.Time // latest failure
 	grace time.Time // end of the first pause of this outage
 	fails int       // failures since the last success
+	good  time.Time // last success
 	// places are the URLs that have not been read since a failure. Other calls
 	// may succeed all the while: those of another sync, say, or a health check.
 	places map[place]streak
@@ -95,10 +96,10 @@ func (g *gate) pause(now, until time.Time) time.Duration {
 }
 
 // healed notes a success at a URL.
-func (g *gate) healed(url string) {
+func (g *gate) healed(now time.Time, url string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.since, g.last, g.grace, g.fails = time.Time{}, time.Time{}, time.Time{}, 0
+	g.since, g.last, g.grace, g.fails, g.good = time.Time{}, time.Time{}, time.Time{}, 0, now
 	delete(g.places, place{url, false})
 	delete(g.places, place{url, true})
 }
@@ -129,13 +130,15 @@ func (g *gate) failed(now time.Time, url string, retryAt time.Time) *impatience 
 	if retryAt.IsZero() {
 		fault = g.at(now, place{url, true})
 	}
+	// An answer that was under way when an outage began says nothing of it.
+	others := now.Sub(g.good) < g.limit/2
 	switch {
 	case now.Sub(start) > g.limit, retryAt.Sub(now) > maxPause:
 		return &impatience{since: g.since, limit: g.limit}
 	case now.Sub(fault) > g.limit:
-		return &impatience{since: fault, limit: g.limit, here: true}
+		return &impatience{since: fault, limit: g.limit, here: others}
 	case now.Sub(here) > g.limit+maxPause:
-		return &impatience{since: here, limit: g.limit + maxPause, here: true}
+		return &impatience{since: here, limit: g.limit + maxPause, here: others}
 	}
 	return nil
 }
