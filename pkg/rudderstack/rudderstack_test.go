@@ -308,8 +308,8 @@ func TestMembersThatAListCutsOffAreAskedFor(t *testing.T) {
 func TestAGroupThatIsAskedForItsMembersMayLackAnID(t *testing.T) {
 	t.Parallel()
 	for answer, code := range map[string]codes.Code{
-		`{"members":[` + member("u1") + `]}`: codes.OK,
-		`{"members":[]}`:                     codes.OK,
+		`{"members":[{"value":"u1","type":"User"}]}`: codes.OK,
+		`{"members":[]}`: codes.OK,
 		`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"]}`: codes.OK,
 		`{"id":"g1"}`: codes.OK,
 		`{}`:          codes.FailedPrecondition,
