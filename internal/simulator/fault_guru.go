@@ -75,8 +75,8 @@ var guruFaults = []Fault{
 	styled("link-elsewhere", "Link names another host, which records what arrives", func(v *guru) {
 		v.style = func(v *guru, w http.ResponseWriter, _, token string) {
 			host := "http://internal.guru.example.com"
-			if v.other != nil {
-				host = v.other.URL
+			if v.otherURL != "" {
+				host = v.otherURL
 			}
 			w.Header().Add("Link", "< "+host+"/internal/members?token="+url.QueryEscape(token)+` >; rel="next-page"`)
 		}

@@ -107,7 +107,7 @@ var httpFaults = []Fault{
 	{
 		Name: "redirect-elsewhere", Vendor: "both", Outcome: Fails, What: "a redirect to another origin, which records what arrives", When: When{From: 3},
 		wrap: instead(func(s *Server, w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, s.other.URL+r.URL.RequestURI(), http.StatusFound)
+			http.Redirect(w, r, s.otherURL+r.URL.RequestURI(), http.StatusFound)
 		}),
 	},
 	{

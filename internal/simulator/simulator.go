@@ -68,10 +68,13 @@ type Server struct {
 	hook       func(n int, r *http.Request)
 	revoked    bool
 
-	listener *httptest.Server
-	other    *httptest.Server
-	stop     chan struct{}
-	stopped  sync.Once
+	url, otherURL string
+	listener      *httptest.Server
+	other         *httptest.Server
+	servers       []*http.Server // in memory
+	transport     *http.Transport
+	stop          chan struct{}
+	stopped       sync.Once
 }
 
 type options struct {
@@ -81,6 +84,7 @@ type options struct {
 	seed    int
 	fast    bool
 	tls     bool
+	memory  bool
 }
 
 // Option changes how a server behaves.
@@ -128,27 +132,23 @@ func newServer(v vendor, fold func(string) string, size Size, opts []Option) *Se
 	return s
 }
 
-// Start listens on loopback. With a test, the server closes at its end, and a
-// request that was not a GET fails it.
+// quiet is where net/http's own complaints of broken connections go.
+var quiet = log.New(io.Discard, "", 0)
+
+// Start listens on loopback or, with WithMemory, within the process. With a
+// test, the server closes at its end, and a request that was not a GET fails
+// it.
 func (s *Server) Start(tb TB) *Server {
-	quiet := log.New(io.Discard, "", 0)
-	s.other = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.elsewhere = append(s.elsewhere, record(len(s.elsewhere)+1, r))
 		s.mu.Unlock()
 		_, _ = io.WriteString(w, `{"totalResults":0}`)
-	}))
-	s.listener = httptest.NewUnstartedServer(s)
-	for _, listener := range []*httptest.Server{s.other, s.listener} {
-		listener.Config.ErrorLog = quiet
-	}
-	s.other.Start()
-	if s.options.tls {
-		s.listener.EnableHTTP2 = true
-		s.listener.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-		s.listener.StartTLS()
+	})
+	if s.options.memory {
+		s.startInMemory(other)
 	} else {
-		s.listener.Start()
+		s.startOnLoopback(other)
 	}
 	if tb != nil {
 		tb.Cleanup(func() {
@@ -162,10 +162,33 @@ func (s *Server) Start(tb TB) *Server {
 	return s
 }
 
+func (s *Server) startOnLoopback(other http.Handler) {
+	s.other = httptest.NewUnstartedServer(other)
+	s.listener = httptest.NewUnstartedServer(s)
+	for _, listener := range []*httptest.Server{s.other, s.listener} {
+		listener.Config.ErrorLog = quiet
+	}
+	s.other.Start()
+	if s.options.tls {
+		s.listener.EnableHTTP2 = true
+		s.listener.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		s.listener.StartTLS()
+	} else {
+		s.listener.Start()
+	}
+	s.url, s.otherURL = s.listener.URL, s.other.URL
+}
+
 // Close stops listening. Answers that hang are given up.
 func (s *Server) Close() {
 	s.stopped.Do(func() {
 		close(s.stop)
+		if s.transport != nil {
+			s.transport.CloseIdleConnections()
+		}
+		for _, server := range s.servers {
+			_ = server.Close()
+		}
 		for _, listener := range []*httptest.Server{s.listener, s.other} {
 			if listener != nil {
 				listener.CloseClientConnections()
@@ -176,7 +199,7 @@ func (s *Server) Close() {
 }
 
 // URL is the base URL that a connector is configured with, prefix included.
-func (s *Server) URL() string { return s.listener.URL + s.vendor.prefix() }
+func (s *Server) URL() string { return s.url + s.vendor.prefix() }
 
 // CertificatePEM is what a client must trust where the server has TLS.
 func (s *Server) CertificatePEM() []byte {

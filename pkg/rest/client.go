@@ -64,6 +64,9 @@ type Options struct {
 	BodyLimit int64
 	// Now is the clock; nil for WallClock.
 	Now func() time.Time
+	// Transport carries the requests; nil for the network. Tests call a server
+	// of their own process through it.
+	Transport http.RoundTripper
 	// Stats counts the traffic; nil for a counter of the client's own.
 	Stats *Stats
 }
@@ -159,6 +162,9 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 			uhttp.WithTimeout(opts.Timeout))
 		if err != nil {
 			return nil, err
+		}
+		if opts.Transport != nil {
+			hc.Transport = opts.Transport
 		}
 		hc.CheckRedirect = c.checkRedirect
 		return hc, nil
