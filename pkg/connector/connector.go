@@ -4,7 +4,6 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
@@ -85,10 +84,4 @@ func (i Info) suffix() string { return " at " + i.DisplayName }
 // Owns says whether a resource type is one of this connector's.
 func (i Info) Owns(kind *v2.ResourceType) bool {
 	return (kind.GetId() == userType.GetId() || kind.GetId() == groupType.GetId()) && strings.HasSuffix(kind.GetDescription(), i.suffix())
-}
-
-// failed opens an error with the connector's name, once, and says what it was
-// doing. The gRPC code within stays readable.
-func (c *Connector) failed(doing string, err error) error {
-	return fmt.Errorf("%s: %s: %w", c.info.Name, doing, err)
 }

@@ -2,13 +2,13 @@ package connector
 
 import (
 	"context"
-	"fmt"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/annotations"
 	"github.com/conductorone/baton-sdk/pkg/types/entitlement"
 	"github.com/conductorone/baton-sdk/pkg/types/grant"
 	rs "github.com/conductorone/baton-sdk/pkg/types/resource"
+	"google.golang.org/grpc/codes"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -143,8 +143,8 @@ func results(next string, siblings []string) *rs.SyncOpResults {
 }
 
 func groupResource(g *directory.Group) (*v2.Resource, error) {
-	if err := checkID(g.ID); err != nil {
-		return nil, fmt.Errorf("group: %w", err)
+	if err := directory.CheckID(g.ID); err != nil {
+		return nil, errorf(codes.Internal, "a group %w", err)
 	}
 	options := []rs.ResourceOption{rs.WithResourceProfile(cleanProfile(g.Profile))}
 	if g.Description != "" {
@@ -159,11 +159,11 @@ func groupResource(g *directory.Group) (*v2.Resource, error) {
 // newGrant makes a grant with references only: whole resources in it cost a
 // quarter more time, and the store drops them anyway.
 func newGrant(groupID string, m directory.Member) (*v2.Grant, error) {
-	if err := checkID(groupID); err != nil {
-		return nil, fmt.Errorf("group: %w", err)
+	if err := directory.CheckID(groupID); err != nil {
+		return nil, errorf(codes.Internal, "a group %w", err)
 	}
-	if err := checkID(m.ID); err != nil {
-		return nil, fmt.Errorf("member: %w", err)
+	if err := directory.CheckID(m.ID); err != nil {
+		return nil, errorf(codes.Internal, "a member %w", err)
 	}
 	group := v2.Resource_builder{
 		Id: v2.ResourceId_builder{ResourceType: groupType.GetId(), Resource: groupID}.Build(),

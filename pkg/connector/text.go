@@ -4,11 +4,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
 const (
@@ -18,20 +13,6 @@ const (
 	maxText        = 1024
 	maxDescription = 2048
 )
-
-// checkID refuses ids that the SDK cannot carry unchanged: cutting an id could
-// make two accounts one.
-func checkID(id string) error {
-	switch {
-	case id == "":
-		return status.Error(codes.Internal, "a row has no id")
-	case len(id) > directory.MaxID:
-		return status.Errorf(codes.Internal, "an id of %d bytes is longer than C1 can keep (%d)", len(id), directory.MaxID)
-	case !utf8.ValidString(id):
-		return status.Error(codes.Internal, "an id is not valid UTF-8")
-	}
-	return nil
-}
 
 // displayName is the first of the names that has something to show.
 func displayName(names ...string) string {

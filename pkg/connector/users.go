@@ -2,11 +2,11 @@ package connector
 
 import (
 	"context"
-	"fmt"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/annotations"
 	rs "github.com/conductorone/baton-sdk/pkg/types/resource"
+	"google.golang.org/grpc/codes"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -52,8 +52,8 @@ func (s *userSyncer) Grants(context.Context, *v2.Resource, rs.SyncOpAttrs) ([]*v
 }
 
 func userResource(u *directory.User) (*v2.Resource, error) {
-	if err := checkID(u.ID); err != nil {
-		return nil, fmt.Errorf("user: %w", err)
+	if err := directory.CheckID(u.ID); err != nil {
+		return nil, errorf(codes.Internal, "a user %w", err)
 	}
 	state, traitState := v2.Status_RESOURCE_STATUS_ENABLED, v2.UserTrait_Status_STATUS_ENABLED
 	if u.Disabled {

@@ -69,10 +69,6 @@ type Membership struct {
 	Member  Member
 }
 
-// MaxID is the most bytes that an id may have. C1 keeps no longer one, and
-// cutting it could make two accounts one.
-const MaxID = 1024
-
 // MaxRows is the most rows that a page may hold. The SDK cannot take answers
 // above 4 MiB, and a membership whose two ids are of MaxID bytes takes 5.2 kB.
 const MaxRows = 750
@@ -104,10 +100,10 @@ type Page[T any] struct {
 // FailedPrecondition for an answer that means that the configuration or the
 // vendor is not as the connector needs it, Aborted for a directory that
 // changed too much while it was read or has been out of reach for too long,
-// InvalidArgument for a malformed cursor, a request that the vendor refuses as
-// malformed or a host that does not exist, AlreadyExists and Unimplemented for
+// InvalidArgument for a request that the vendor refuses as malformed or a host
+// that does not exist, AlreadyExists and Unimplemented for
 // its 409 and 501, Internal for rows that cannot be understood, Canceled where
-// the context was. A list never fails with
+// the context was. A malformed cursor is ErrCursor. A list never fails with
 // NotFound, which the SDK takes for "skip this".
 type Source interface {
 	// Check proves that the credentials can read what will be synced.
