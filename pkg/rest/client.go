@@ -135,6 +135,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	if opts.Stats == nil {
 		opts.Stats = &Stats{}
 	}
+	opts.Stats.setClock(opts.Now)
 	if opts.Timeout <= 0 {
 		opts.Timeout = DefaultTimeout
 		if stated, ok := ctx.Value(uhttp.ContextHTTPTimeoutKey).(time.Duration); ok && stated > 0 && stated != sdkTimeout {
@@ -324,6 +325,7 @@ func (c *Client) settle(ctx context.Context, place string, err error) error {
 	if !errors.As(err, &e) || !e.retryable() {
 		if err == nil {
 			c.gate.healed(c.opts.Now(), place)
+			c.opts.Stats.answered()
 		}
 		return err
 	}
@@ -333,6 +335,9 @@ func (c *Client) settle(ctx context.Context, place string, err error) error {
 	if last == nil {
 		if e.RetryAt.IsZero() {
 			e.RetryAt = now.Add(c.gate.backOff())
+		}
+		if e.What != notSent {
+			c.opts.Stats.waitForRetry(e.RetryAt, e.reason())
 		}
 		return err
 	}

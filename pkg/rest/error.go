@@ -77,11 +77,24 @@ func (e *Error) retryable() bool {
 	return e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded
 }
 
+// reason is what failed in a few words, none of them the vendor's.
+func (e *Error) reason() string {
+	if e.Status != 0 && (e.Status < 200 || e.Status > 299) {
+		return statusLine(e.Status)
+	}
+	before, _, _ := strings.Cut(e.What, `"`) // net/http quotes what it cannot read
+	return strings.TrimSpace(before)
+}
+
+func statusLine(httpStatus int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", httpStatus, http.StatusText(httpStatus)))
+}
+
 // statusError explains an answer outside 2xx.
 func (c *Client) statusError(ctx context.Context, resp *http.Response, body []byte, item bool, fault func(codes.Code, string) *Error) *Error {
 	e := fault(uhttp.GrpcCodeFromHTTPStatus(resp.StatusCode), "")
 	e.Status = resp.StatusCode
-	e.What = strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+	e.What = statusLine(resp.StatusCode)
 	if said := c.redact.vendorWords(body); said != "" {
 		e.What += fmt.Sprintf(" (the vendor says: %s)", said)
 	}
@@ -98,6 +111,7 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 		e.RetryAt = retryAt(resp.Header, now)
 		if added := c.gate.pause(now, e.RetryAt); added > 0 {
 			c.opts.Stats.waited.Add(int64(added))
+			c.opts.Stats.waitForLimit(e.RetryAt, e.reason())
 			// Requests that were under way when the pause began are refused as
 			// well and lengthen it a little. That is the same pause.
 			if added >= minPause {

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -210,17 +209,3 @@ func later(t, now time.Time) time.Time {
 	}
 	return t
 }
-
-// Stats counts a client's traffic. It is safe for concurrent use.
-type Stats struct {
-	requests, retries, waited atomic.Int64
-}
-
-// Requests is how many requests were sent.
-func (s *Stats) Requests() int64 { return s.requests.Load() }
-
-// Retries is how many calls failed in a way that a retry may heal.
-func (s *Stats) Retries() int64 { return s.retries.Load() }
-
-// Waited is how long the vendor asked to wait, in all.
-func (s *Stats) Waited() time.Duration { return time.Duration(s.waited.Load()) }

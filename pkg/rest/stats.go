@@ -1,0 +1,87 @@
+package rest
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Stats counts a client's traffic and tells whether it waits. It is safe for
+// concurrent use; the zero value is ready.
+type Stats struct {
+	requests, retries, waited atomic.Int64
+
+	mu  sync.Mutex
+	now func() time.Time
+	// limited is the latest pause that the vendor asked all requests to make.
+	limited wait
+	// failed is the latest wait before a repeated request. An answer ends it.
+	failed wait
+}
+
+// wait is until when requests wait, and why.
+type wait struct {
+	until  time.Time
+	reason string
+}
+
+// Requests returns how many requests were sent.
+func (s *Stats) Requests() int64 { return s.requests.Load() }
+
+// Retries returns how many calls failed in a way that a retry may heal.
+func (s *Stats) Retries() int64 { return s.retries.Load() }
+
+// Waited returns how long the vendor asked to wait, in all.
+func (s *Stats) Waited() time.Duration { return time.Duration(s.waited.Load()) }
+
+// Waiting tells whether requests wait now: because the vendor limits them, or
+// because it is out of reach and is asked again later. It returns until when,
+// and the reason in a few words that hold nothing of an answer, such as
+// "429 Too Many Requests" or "connection refused". ok is false where nothing
+// waits.
+func (s *Stats) Waiting() (until time.Time, reason string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now == nil {
+		return time.Time{}, "", false
+	}
+	now := s.now()
+	for _, w := range []wait{s.limited, s.failed} {
+		if now.Before(w.until) {
+			return w.until, w.reason, true
+		}
+	}
+	return time.Time{}, "", false
+}
+
+// waitForLimit records a pause that all requests make.
+func (s *Stats) waitForLimit(until time.Time, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if until.After(s.limited.until) {
+		s.limited = wait{until, reason}
+	}
+}
+
+// waitForRetry records when a request that failed is to be repeated.
+func (s *Stats) waitForRetry(until time.Time, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if until.After(s.failed.until) {
+		s.failed = wait{until, reason}
+	}
+}
+
+// answered records that the vendor is within reach.
+func (s *Stats) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = wait{}
+}
+
+// setClock sets the clock that Waiting reads.
+func (s *Stats) setClock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = now
+}
