@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,8 @@ var httpFaults = []Fault{
 	}),
 	limited("rate-limit-bare", "429 that does not say how long to wait", Right, func(http.Header) {}),
 	limited("rate-limit-long", "429 with Retry-After: 86400", Fails, func(h http.Header) { h.Set("Retry-After", "86400") }),
+	atMost("two-at-a-time", 2),
+	atMost("three-at-a-time", 3),
 	{
 		Name: "odd-limit-headers", Vendor: "both", Outcome: Right, What: "good answers carry rate limit headers of words where numbers belong",
 		wrap: before(func(_ *Server, w http.ResponseWriter, _ *http.Request) { oddLimits(w.Header()) }),
@@ -206,6 +209,27 @@ func limited(name, what, outcome string, headers func(http.Header)) Fault {
 			headers(w.Header())
 			http.Error(w, "Too many requests", http.StatusTooManyRequests)
 		}),
+	}
+}
+
+// atMost limits the requests that are under way, which take 5 milliseconds
+// each.
+func atMost(name string, most int64) Fault {
+	return Fault{
+		Name: name, Vendor: "both", Outcome: Right, What: fmt.Sprintf("429 that does not say how long to wait, if %d requests are under way already", most),
+		wrap: func(s *Server, next http.Handler) http.Handler {
+			var underWay atomic.Int64
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer underWay.Add(-1)
+				if underWay.Add(1) > most {
+					http.Error(w, "Too many requests at a time", http.StatusTooManyRequests)
+					return
+				}
+				if s.pause(r.Context(), 5*time.Millisecond) {
+					next.ServeHTTP(w, r)
+				}
+			})
+		},
 	}
 }
 

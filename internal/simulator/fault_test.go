@@ -76,7 +76,7 @@ func transcript(t *testing.T, s any) []string {
 }
 
 // untold are faults of time, which a transcript does not show.
-var untold = []string{"slow-body", "one-byte-a-second", "hang"}
+var untold = []string{"slow-body", "one-byte-a-second", "hang", "two-at-a-time", "three-at-a-time"}
 
 // A fault that does nothing would prove that the connectors withstand it.
 func TestEachFaultShows(t *testing.T) {

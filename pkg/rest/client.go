@@ -113,10 +113,12 @@ func WallClock() time.Time { return time.Now().Round(0) }
 type Client struct {
 	vendor  Vendor
 	opts    Options
-	lanes   *lanes
+	pool    *pool
 	bodies  *bodies
 	redact  *redactor
-	gate    *gate
+	limit   rateLimit
+	outage  outage
+	backOff backOff
 	ahead   *readAhead
 	reached atomic.Bool
 }
@@ -150,13 +152,14 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		opts:   opts,
 		bodies: newBodies(opts.BodyLimit),
 		redact: newRedactor(append([]string{vendor.Authorization}, vendor.Secrets...)),
-		gate:   &gate{limit: opts.Outage, calm: calm + opts.Timeout},
 		ahead:  newReadAhead(opts.Now),
 	}
-	// The lanes outlive the context of the constructor: they only take
-	// values from it.
+	quiet := quietPeriod + opts.Timeout
+	c.outage.limit, c.outage.quiet, c.backOff.quiet = opts.Outage, quiet, quiet
+	// The pool outlives the context of the constructor: it only takes values
+	// from it.
 	ctx = context.WithoutCancel(ctx)
-	c.lanes = newLanes(func() (*http.Client, error) {
+	c.pool = newPool(func() (*http.Client, error) {
 		hc, err := uhttp.NewClient(ctx,
 			uhttp.WithLogger(false, nil),
 			uhttp.WithUserAgent(opts.Name+"/"+opts.Version),
@@ -170,8 +173,8 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		hc.CheckRedirect = c.checkRedirect
 		return hc, nil
 	})
-	// One lane now, so that a fault of the set-up shows at once.
-	if err := c.lanes.prime(); err != nil {
+	// One client now, so that a fault of the set-up shows at once.
+	if err := c.pool.prime(); err != nil {
 		return nil, fmt.Errorf("set up the HTTP client: %w", err)
 	}
 	return c, nil
@@ -205,7 +208,7 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 	if err == nil {
 		err = read(a)
 	}
-	return c.settle(ctx, u.String(), err)
+	return c.record(ctx, u.String(), err)
 }
 
 // Ahead starts reading r in the background, so that a Get of the same request
@@ -214,7 +217,7 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 // nowhere: the later Get asks again. What then names is told of a good answer
 // before any Get has it, so that it can ask for what this answer leads to.
 func (c *Client) Ahead(ctx context.Context, r Request, then ...func(*Answer)) {
-	if !c.opts.ReadAhead || c.gate.troubled() {
+	if !c.opts.ReadAhead || c.outage.ongoing() {
 		return
 	}
 	u, err := c.resolve(r)
@@ -261,12 +264,11 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	if err := c.checkEgress(ctx, u, fault); err != nil {
 		return nil, err
 	}
-	if until, blocked := c.gate.blocked(c.opts.Now()); blocked {
-		e := fault(codes.Unavailable, notSent)
-		e.RetryAt = until
-		e.Advice = Advice{Cause: "the vendor asked for a pause until " + until.UTC().Format(time.RFC3339), Next: waits}
-		return nil, e
+	slot, err := c.acquire(ctx, fault)
+	if err != nil {
+		return nil, err
 	}
+	defer slot.release()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fault(codes.Internal, "cannot build the request")
@@ -274,14 +276,14 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	req.Header.Set("Authorization", c.vendor.Authorization)
 	req.Header.Set("Accept", c.vendor.Accept)
 
-	lane, release, err := c.lanes.acquire()
+	client, release, err := c.pool.acquire()
 	if err != nil {
 		return nil, fault(codes.Internal, "cannot set up the HTTP client: "+c.redact.line(err.Error()))
 	}
 	defer release()
 	c.opts.Stats.requests.Add(1)
 	start := c.opts.Now()
-	resp, err := lane.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, c.transportError(ctx, err, fault)
 	}
@@ -303,13 +305,41 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	}
 	c.reached.Store(true)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, c.statusError(ctx, resp, body, item, fault)
+		return nil, c.statusError(ctx, resp, body, item, slot, fault)
 	}
+	slot.succeeded()
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, place: place.String(), redact: c.redact}, nil
 }
 
-// notSent is what has failed where a request had to wait.
+// notSent is what failed where a request had to wait.
 const notSent = "not sent"
+
+// acquire returns the right to send one request, unless the vendor has asked
+// for a pause.
+func (c *Client) acquire(ctx context.Context, fault func(codes.Code, string) *Error) (*slot, error) {
+	paused := func() error {
+		until, ok := c.limit.paused(c.opts.Now())
+		if !ok {
+			return nil
+		}
+		e := fault(codes.Unavailable, notSent)
+		e.RetryAt = until
+		e.Advice = Advice{Cause: "the vendor asked for a pause until " + until.UTC().Format(time.RFC3339), Next: waits}
+		return e
+	}
+	if err := paused(); err != nil {
+		return nil, err
+	}
+	slot, err := c.limit.acquire(ctx)
+	if err != nil {
+		return nil, c.transportError(ctx, err, fault)
+	}
+	if err := paused(); err != nil { // the pause began while the request waited
+		slot.release()
+		return nil, err
+	}
+	return slot, nil
+}
 
 // endless says that an answer of status 200 does not tell where its body ends,
 // so that one without a body may have been cut off behind its header.
@@ -318,55 +348,32 @@ func endless(resp *http.Response) bool {
 		len(resp.TransferEncoding) == 0 && !resp.Uncompressed
 }
 
-// settle keeps the books of an outage: it counts what a retry may heal and
-// puts an end to it when it has lasted too long.
-func (c *Client) settle(ctx context.Context, place string, err error) error {
+// record counts the outcome of a call. It returns the error of the call, with
+// the time to ask again where the vendor named none, or the one that ends the
+// sync where the outage limit has passed.
+func (c *Client) record(ctx context.Context, url string, err error) error {
+	now := c.opts.Now()
+	if err == nil {
+		c.outage.succeeded(now, url)
+		c.backOff.succeeded()
+		c.opts.Stats.answered()
+		return nil
+	}
 	var e *Error
 	if !errors.As(err, &e) || !e.retryable() {
-		if err == nil {
-			c.gate.healed(c.opts.Now(), place)
-			c.opts.Stats.answered()
-		}
 		return err
 	}
 	c.opts.Stats.retries.Add(1)
-	now := c.opts.Now()
-	last := c.gate.failed(now, place, e.RetryAt)
-	if last == nil {
-		if e.RetryAt.IsZero() {
-			e.RetryAt = now.Add(c.gate.backOff())
-		}
-		if e.What != notSent {
-			c.opts.Stats.waitForRetry(e.RetryAt, e.reason())
-		}
-		return err
+	if g := c.outage.failed(now, url, e.RetryAt); g != nil {
+		ctxzap.Extract(ctx).Error("no good answer for too long: giving up",
+			zap.Time("since", g.since), zap.Duration("limit", g.limit), zap.Bool("this_request_alone", g.alone))
+		return g.end(e, now)
 	}
-	end := *e
-	end.Code, end.Outage = codes.Aborted, !last.here
-	end.RetryAt = time.Time{}
-	if end.What == notSent {
-		end.What = notSent + ", as the vendor has asked for a pause"
+	if e.RetryAt.IsZero() {
+		e.RetryAt = now.Add(c.backOff.failed(now))
 	}
-	since := last.since.UTC().Format(time.RFC3339)
-	switch {
-	case e.RetryAt.Sub(now) > maxPause:
-		end.Outage = false // it has just begun
-		end.Advice = Advice{
-			Cause: fmt.Sprintf("the vendor asked for a pause until %s, longer than a sync waits (%s)", e.RetryAt.UTC().Format(time.RFC3339), maxPause),
-			Next:  "run the sync again after that",
-		}
-	case last.here:
-		end.Advice = Advice{
-			Cause: fmt.Sprintf("no good answer since %s (limit %s) to this request, while others were answered", since, last.limit),
-			Next:  "run the sync again; if it ends so again, report this message to the vendor",
-		}
-	default:
-		end.Advice = Advice{
-			Cause: fmt.Sprintf("no good answer since %s (limit %s)", since, last.limit),
-			Next:  "run the sync again when the vendor is back",
-		}
+	if e.What != notSent {
+		c.opts.Stats.waitForRetry(e.RetryAt, e.reason())
 	}
-	ctxzap.Extract(ctx).Error("no good answer for too long: giving up",
-		zap.Time("since", last.since), zap.Duration("limit", last.limit), zap.Bool("this_request_alone", last.here))
-	return &end
+	return err
 }

@@ -91,7 +91,7 @@ func statusLine(httpStatus int) string {
 }
 
 // statusError explains an answer outside 2xx.
-func (c *Client) statusError(ctx context.Context, resp *http.Response, body []byte, item bool, fault func(codes.Code, string) *Error) *Error {
+func (c *Client) statusError(ctx context.Context, resp *http.Response, body []byte, item bool, slot *slot, fault func(codes.Code, string) *Error) *Error {
 	e := fault(uhttp.GrpcCodeFromHTTPStatus(resp.StatusCode), "")
 	e.Status = resp.StatusCode
 	e.What = statusLine(resp.StatusCode)
@@ -108,10 +108,11 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 		e.Code = codes.FailedPrecondition
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500 && e.retryable() && resp.Header.Get("Retry-After") != "":
 		now := c.opts.Now()
-		e.RetryAt = retryAt(resp.Header, now)
-		if added := c.gate.pause(now, e.RetryAt); added > 0 {
+		until, added := slot.refused(now, retryAt(resp.Header, now))
+		e.RetryAt = until
+		if added > 0 {
 			c.opts.Stats.waited.Add(int64(added))
-			c.opts.Stats.waitForLimit(e.RetryAt, e.reason())
+			c.opts.Stats.waitForLimit(until, e.reason())
 			// Requests that were under way when the pause began are refused as
 			// well and lengthen it a little. That is the same pause.
 			if added >= minPause {
