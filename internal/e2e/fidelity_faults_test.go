@@ -21,9 +21,19 @@ var badDays = []badDay{
 		[]string{"TestRateLimitsAreWaitedOut", "pkg/rest TestPauseHoldsAllRequestsBack", "pkg/rest TestAPauseIsLoggedOnce"},
 	},
 	{
-		"`Retry-After` as seconds, as a date, as words; reset headers in seconds, milliseconds, since 1970", "the wait is what was meant, 10 s where nothing was",
+		"`Retry-After` as seconds, as a date, as words; reset headers in seconds, milliseconds, since 1970", "the wait is what was meant; where nothing was, 2 s and twice as long each time, up to 32 s",
 		"16 forms",
 		[]string{"pkg/rest TestRetryAt", "pkg/rest TestOddLimitHeadersOnAGoodAnswerDoNoHarm"},
+	},
+	{
+		"429 as soon as more than 2 or 3 requests are under way, no `Retry-After`", "the number of requests in flight is halved, and rises by one after each 100 answers; right",
+		"on a clock of the test, 4 workers: 15 and 40 groups in 2.1 s, of which 2 s are the one pause; 1,000 groups with 6 pauses",
+		[]string{"pkg/rest TestParallelRequestsAreHalved", "pkg/rest TestTheBoundOnRequestsInFlight"},
+	},
+	{
+		"one request fails always while others, another form of the same list among them, are answered", "ends with Aborted after 15 minutes, an hour later where the vendor names times to wait",
+		"on a clock of the test",
+		[]string{"pkg/rest TestOnePlaceOutOfReachEndsASync", "pkg/rest TestAnotherFormOfAListHealsNothing"},
 	},
 	{
 		"no good answer for 15 minutes (`--outage-minutes`)", "ends with Aborted, says since when and what the last answer was; the file stays as it was; a run within the hour goes on with the memberships, if the outage came while those were read",
