@@ -28,6 +28,11 @@ type Connector struct {
 	info   Info
 	source directory.Source
 	tally  *Tally
+
+	users       *pages[directory.User]
+	groups      *pages[directory.Group]
+	members     *pages[directory.Member]
+	memberships *pages[directory.Membership]
 }
 
 var _ connectorbuilder.ConnectorBuilderV2 = (*Connector)(nil)
@@ -39,7 +44,27 @@ func New(info Info, source directory.Source, tally *Tally) *Connector {
 	if tally == nil {
 		tally = &Tally{}
 	}
-	return &Connector{info: info, source: source, tally: tally}
+	return &Connector{
+		info: info, source: source, tally: tally,
+		users: &pages[directory.User]{
+			now: tally.now, size: userSize,
+			key: func(u *directory.User) (string, string) { return u.ID, "" },
+		},
+		groups: &pages[directory.Group]{
+			now: tally.now, size: groupSize,
+			key: func(g *directory.Group) (string, string) { return g.ID, "" },
+		},
+		members: &pages[directory.Member]{
+			now:  tally.now,
+			size: func(m *directory.Member) int { return grantSize(directory.MaxID, *m) },
+			key:  func(m *directory.Member) (string, string) { return memberKey(*m), "" },
+		},
+		memberships: &pages[directory.Membership]{
+			now:  tally.now,
+			size: func(m *directory.Membership) int { return grantSize(len(m.GroupID), m.Member) },
+			key:  func(m *directory.Membership) (string, string) { return m.GroupID, memberKey(m.Member) },
+		},
+	}
 }
 
 // Metadata describes the connector.

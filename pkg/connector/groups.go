@@ -42,7 +42,7 @@ type groupSyncer struct{ *Connector }
 func (s *groupSyncer) ResourceType(context.Context) *v2.ResourceType { return s.info.at(groupType) }
 
 func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpAttrs) ([]*v2.Resource, *rs.SyncOpResults, error) {
-	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, s.source.Groups)
+	page, err := s.groups.read(ctx, "groups", opts.PageToken.Token, s.source.Groups)
 	if err != nil {
 		return nil, nil, s.failed("list groups", err)
 	}
@@ -88,7 +88,7 @@ func (s *groupSyncer) Entitlements(_ context.Context, resource *v2.Resource, _ r
 
 func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs.SyncOpAttrs) ([]*v2.Grant, *rs.SyncOpResults, error) {
 	id := resource.GetId().GetResource()
-	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, func(ctx context.Context, cursor string) (directory.Page[directory.Member], error) {
+	page, err := s.members.read(ctx, "members of "+id, opts.PageToken.Token, func(ctx context.Context, cursor string) (directory.Page[directory.Member], error) {
 		return s.source.Members(ctx, id, cursor)
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *typeScopedGroupSyncer) ResourceType(context.Context) *v2.ResourceType {
 }
 
 func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ string, opts rs.SyncOpAttrs) ([]*v2.Grant, *rs.SyncOpResults, error) {
-	page, err := s.many.Memberships(ctx, opts.PageToken.Token)
+	page, err := s.memberships.read(ctx, "memberships", opts.PageToken.Token, s.many.Memberships)
 	if err != nil {
 		return nil, nil, s.failed("list group memberships", err)
 	}

@@ -27,7 +27,7 @@ type userSyncer struct{ *Connector }
 func (s *userSyncer) ResourceType(context.Context) *v2.ResourceType { return s.info.at(userType) }
 
 func (s *userSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpAttrs) ([]*v2.Resource, *rs.SyncOpResults, error) {
-	page, err := gather(ctx, s.tally.now, opts.PageToken.Token, s.source.Users)
+	page, err := s.users.read(ctx, "users", opts.PageToken.Token, s.source.Users)
 	if err != nil {
 		return nil, nil, s.failed("list users", err)
 	}

@@ -69,19 +69,22 @@ type Membership struct {
 	Member  Member
 }
 
-// MaxRows is the most rows that a page may hold. The SDK cannot take answers
-// above 4 MiB, and a membership whose two ids are of MaxID bytes takes 5.2 kB.
+// MaxRows is how many rows some sources put on a page. pkg/connector takes
+// pages of any size; this goes when no source uses it any more.
 const MaxRows = 750
+
+// MaxSiblings is the most siblings that a page may name, a limit of the SDK's.
+const MaxSiblings = 1024
 
 // Page is one step of a walk over a list.
 type Page[T any] struct {
-	// Rows holds at most MaxRows rows; it may be empty on any page.
+	// Rows may be empty on any page, and of any number.
 	Rows []T
 	// Next is the cursor of the following page; empty on the last.
 	Next string
 	// Siblings are cursors of pages of the same list that may be read in
 	// parallel with Next and with each other, in any order. Only Memberships
-	// returns them, at most 1,024.
+	// returns them, at most MaxSiblings.
 	Siblings []string
 	// Total is the vendor's own count of the rows of the whole list, 0 where
 	// it states none. It serves progress reports alone.
