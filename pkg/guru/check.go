@@ -20,7 +20,7 @@ import (
 // every third request would refuse the third step for ever otherwise, and the
 // success of the first would hide an outage that the third meets.
 func (s *Source) Check(ctx context.Context) error {
-	s.client.Forget() // a sync may begin; one under way loses no rows by it
+	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
 	steps := []func(context.Context) error{s.checkToken, s.checkUsers, s.checkGroups}
 	if s.usersAlone {
 		steps = steps[:2]

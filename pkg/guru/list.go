@@ -111,7 +111,7 @@ func (l list[T]) ahead(ctx context.Context, client *rest.Client, at cursor) {
 	if at.page == 0 {
 		return
 	}
-	client.Ahead(ctx, l.request(at), func(a *rest.Answer) {
+	client.Prefetch(ctx, l.request(at), func(a *rest.Answer) {
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil || token == "" || len(a.Body) > maxAheadBody {
 			return // whoever reads the page says what is wrong with it

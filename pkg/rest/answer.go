@@ -16,7 +16,8 @@ type Answer struct {
 	Header http.Header
 	Body   []byte
 
-	place  string
+	// fault makes an error about the request.
+	fault  fault
 	redact *redactor
 }
 
@@ -50,7 +51,7 @@ func (a *Answer) JSON(into any) error {
 	case errors.As(err, &syntax):
 		if a.First() == '{' || a.First() == '[' {
 			if syntax.Error() == endOfInput {
-				e := a.fault(codes.Unavailable, fmt.Sprintf("the answer ends in the middle, after %d bytes", len(a.Body)))
+				e := a.faultOf(codes.Unavailable, fmt.Sprintf("the answer ends in the middle, after %d bytes", len(a.Body)))
 				e.Advice = Advice{"the vendor or a proxy cut it off", asks}
 				return e
 			}
@@ -75,7 +76,7 @@ func fieldName(field string) string {
 // for: what is wrong with it, followed by its first 200 characters, and a
 // cause, or the empty text for "another server than the API answered".
 func (a *Answer) Fault(what, cause string) error {
-	e := a.fault(codes.FailedPrecondition, what)
+	e := a.faultOf(codes.FailedPrecondition, what)
 	if said := a.redact.vendorWords(a.Body); said != "" {
 		e.What += fmt.Sprintf(" (it begins: %s)", said)
 	}
@@ -89,11 +90,13 @@ func (a *Answer) Fault(what, cause string) error {
 // Errorf is an error about the content of the answer, with a code of the
 // caller's choice and nothing of the body in it.
 func (a *Answer) Errorf(code codes.Code, advice Advice, format string, args ...any) error {
-	e := a.fault(code, a.redact.line(fmt.Sprintf(format, args...)))
+	e := a.faultOf(code, a.redact.line(fmt.Sprintf(format, args...)))
 	e.Advice = advice
 	return e
 }
 
-func (a *Answer) fault(code codes.Code, what string) *Error {
-	return &Error{URL: a.place, Status: a.Status, Code: code, What: what}
+func (a *Answer) faultOf(code codes.Code, what string) *Error {
+	e := a.fault(code, what)
+	e.Status = a.Status
+	return e
 }

@@ -111,16 +111,16 @@ func WallClock() time.Time { return time.Now().Round(0) }
 
 // Client reads one vendor's API. It is safe for concurrent use.
 type Client struct {
-	vendor  Vendor
-	opts    Options
-	pool    *pool
-	bodies  *bodies
-	redact  *redactor
-	limit   rateLimit
-	outage  outage
-	backOff backOff
-	ahead   *readAhead
-	reached atomic.Bool
+	vendor   Vendor
+	opts     Options
+	pool     *pool
+	bodies   *bodies
+	redact   *redactor
+	limit    rateLimit
+	outage   outage
+	backOff  backOff
+	prefetch *prefetch
+	reached  atomic.Bool
 }
 
 // New makes a client. It does no input or output.
@@ -148,11 +148,11 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		vendor.Accept = "application/json"
 	}
 	c := &Client{
-		vendor: vendor,
-		opts:   opts,
-		bodies: newBodies(opts.BodyLimit),
-		redact: newRedactor(append([]string{vendor.Authorization}, vendor.Secrets...)),
-		ahead:  newReadAhead(opts.Now),
+		vendor:   vendor,
+		opts:     opts,
+		bodies:   newBodies(opts.BodyLimit),
+		redact:   newRedactor(append([]string{vendor.Authorization}, vendor.Secrets...)),
+		prefetch: newPrefetch(),
 	}
 	quiet := quietPeriod + opts.Timeout
 	c.outage.limit, c.outage.quiet, c.backOff.quiet = opts.Outage, quiet, quiet
@@ -201,37 +201,20 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 	if err != nil {
 		return err
 	}
-	a, early := c.ahead.take(ctx, u.String())
-	if !early {
+	a, ok := c.prefetch.take(ctx, c.opts.Now, u.String())
+	if !ok {
 		a, err = c.send(ctx, u, r.Item)
 	}
 	if err == nil {
 		err = read(a)
 	}
-	return c.record(ctx, u.String(), err)
-}
-
-// Ahead starts reading r in the background, so that a Get of the same request
-// finds its answer under way. It does nothing where the options forbid it,
-// the vendor asked to wait, or enough is under way already. A failure shows
-// nowhere: the later Get asks again. What then names is told of a good answer
-// before any Get has it, so that it can ask for what this answer leads to.
-func (c *Client) Ahead(ctx context.Context, r Request, then ...func(*Answer)) {
-	if !c.opts.ReadAhead || c.outage.ongoing() {
-		return
+	err = c.record(ctx, u.String(), err)
+	if err == nil {
+		c.prefetch.resume()
 	}
-	u, err := c.resolve(r)
-	if err != nil {
-		return
-	}
-	c.ahead.start(u.String(), func() (*Answer, error) {
-		return c.send(context.WithoutCancel(ctx), u, r.Item)
-	}, then)
+	c.prefetch.startIdle(c, context.WithoutCancel(ctx))
+	return err
 }
-
-// Forget drops what was asked for ahead and not taken, so that a sync that
-// begins reads nothing from before its beginning.
-func (c *Client) Forget() { c.ahead.drop() }
 
 // Stats tells what the client has done so far.
 func (c *Client) Stats() *Stats { return c.opts.Stats }
@@ -255,20 +238,35 @@ func (c *Client) resolve(r Request) (*url.URL, error) {
 	return &u, nil
 }
 
+// send sends a request as soon as it may be sent.
 func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, error) {
-	place := *u
-	place.RawQuery = ""
-	fault := func(code codes.Code, what string) *Error {
-		return &Error{URL: place.String(), Code: code, What: what}
-	}
-	if err := c.checkEgress(ctx, u, fault); err != nil {
-		return nil, err
-	}
-	slot, err := c.acquire(ctx, fault)
+	slot, err := c.acquire(ctx, faultAt(u))
 	if err != nil {
 		return nil, err
 	}
 	defer slot.release()
+	return c.exchange(ctx, u, item, slot)
+}
+
+// fault makes an error about a request.
+type fault func(code codes.Code, what string) *Error
+
+// faultAt returns a fault of the request to a URL.
+func faultAt(u *url.URL) fault {
+	shown := *u
+	shown.RawQuery = ""
+	return func(code codes.Code, what string) *Error {
+		return &Error{URL: shown.String(), Code: code, What: what}
+	}
+}
+
+// exchange sends a request and reads its answer. It returns a 2xx answer or an
+// *Error.
+func (c *Client) exchange(ctx context.Context, u *url.URL, item bool, slot *slot) (*Answer, error) {
+	fault := faultAt(u)
+	if err := c.checkEgress(ctx, u, fault); err != nil {
+		return nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fault(codes.Internal, "cannot build the request")
@@ -290,7 +288,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 	defer resp.Body.Close() //nolint:errcheck // nothing was written, so closing has nothing to report
 	body, err := c.bodies.read(ctx, resp.Body, resp.ContentLength)
 	ctxzap.Extract(ctx).Debug("read from the vendor",
-		zap.String("path", place.Path), zap.Int("status", resp.StatusCode),
+		zap.String("path", u.Path), zap.Int("status", resp.StatusCode),
 		zap.Int("bytes", len(body)), zap.Duration("took", c.opts.Now().Sub(start)))
 	if errors.Is(err, errTooLarge) {
 		e := fault(codes.FailedPrecondition, fmt.Sprintf("the answer is larger than %d MiB", c.opts.BodyLimit>>20))
@@ -308,7 +306,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, item bool) (*Answer, erro
 		return nil, c.statusError(ctx, resp, body, item, slot, fault)
 	}
 	slot.succeeded()
-	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, place: place.String(), redact: c.redact}, nil
+	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, fault: fault, redact: c.redact}, nil
 }
 
 // notSent is what failed where a request had to wait.
@@ -316,7 +314,7 @@ const notSent = "not sent"
 
 // acquire returns the right to send one request, unless the vendor has asked
 // for a pause.
-func (c *Client) acquire(ctx context.Context, fault func(codes.Code, string) *Error) (*slot, error) {
+func (c *Client) acquire(ctx context.Context, fault fault) (*slot, error) {
 	paused := func() error {
 		until, ok := c.limit.paused(c.opts.Now())
 		if !ok {
@@ -339,6 +337,16 @@ func (c *Client) acquire(ctx context.Context, fault func(codes.Code, string) *Er
 		return nil, err
 	}
 	return slot, nil
+}
+
+// acquireInBackground returns the right to send one request that nobody waits
+// for, nil if it may not be sent now: while the vendor limits requests, after
+// a failure, or where the given number are in flight already.
+func (c *Client) acquireInBackground(inFlight int) *slot {
+	if _, paused := c.limit.paused(c.opts.Now()); paused || c.outage.ongoing() {
+		return nil
+	}
+	return c.limit.tryAcquire(inFlight)
 }
 
 // endless says that an answer of status 200 does not tell where its body ends,

@@ -91,7 +91,7 @@ func statusLine(httpStatus int) string {
 }
 
 // statusError explains an answer outside 2xx.
-func (c *Client) statusError(ctx context.Context, resp *http.Response, body []byte, item bool, slot *slot, fault func(codes.Code, string) *Error) *Error {
+func (c *Client) statusError(ctx context.Context, resp *http.Response, body []byte, item bool, slot *slot, fault fault) *Error {
 	e := fault(uhttp.GrpcCodeFromHTTPStatus(resp.StatusCode), "")
 	e.Status = resp.StatusCode
 	e.What = statusLine(resp.StatusCode)
@@ -192,7 +192,7 @@ func sameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 
-func (c *Client) checkEgress(ctx context.Context, u *url.URL, fault func(codes.Code, string) *Error) error {
+func (c *Client) checkEgress(ctx context.Context, u *url.URL, fault fault) error {
 	policy := c.opts.Egress
 	if policy == nil {
 		return nil
@@ -221,7 +221,7 @@ func (c *Client) checkEgress(ctx context.Context, u *url.URL, fault func(codes.C
 }
 
 // transportError explains why no complete answer came.
-func (c *Client) transportError(ctx context.Context, err error, fault func(codes.Code, string) *Error) *Error {
+func (c *Client) transportError(ctx context.Context, err error, fault fault) *Error {
 	if ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return fault(codes.DeadlineExceeded, "the call ran out of time")

@@ -4,126 +4,355 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc/codes"
 )
 
-// TestReadAheadAsksOnce shows that an answer asked for early is used once and
-// costs no second request, and that a failed one does no harm.
-func TestReadAheadAsksOnce(t *testing.T) {
-	t.Parallel()
-	var arrived atomic.Int32
-	now := &clock{t: time.Unix(1e9, 0)}
-	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		n := arrived.Add(1)
-		if r.URL.Path == "/bad" && n == 1 {
-			w.WriteHeader(500)
-		}
-		fmt.Fprint(w, n)
-	})
-	request := func(path string) Request {
-		return Request{Path: []string{path}, Query: url.Values{"startIndex": {"1"}}}
-	}
-	read := func(c *Client, path string) string {
-		var body string
-		if err := c.Get(context.Background(), request(path), func(a *Answer) error { body = string(a.Body); return nil }); err != nil {
-			t.Error(err)
-		}
-		return body
-	}
-	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
-	c.Ahead(context.Background(), request("bad"))
-	if got := read(c, "bad"); got != "2" {
-		t.Errorf("after a failed read-ahead came answer %s", got)
-	}
-	for range 3 {
-		c.Ahead(context.Background(), request("good"))
-	}
-	if got := read(c, "good") + read(c, "good"); got != "34" {
-		t.Errorf("came answers %s", got)
-	}
-	c.Ahead(context.Background(), request("old"))
-	waitFor(t, c, 1)
-	now.add(maxAheadAge + time.Second)
-	if got := read(c, "old"); got != "6" {
-		t.Errorf("an old answer was used: %s", got)
-	}
-	c.Ahead(context.Background(), request("before"))
-	waitFor(t, c, 1)
-	c.Forget()
-	if got := read(c, "before"); got != "8" {
-		t.Errorf("an answer from before the sync was used: %s", got)
-	}
-	for i := range 3 * maxAhead {
-		c.Ahead(context.Background(), request(fmt.Sprint("many", i)))
-	}
-	waitFor(t, c, maxAhead)
-	off := client(t, base, func(_ *Vendor, o *Options) { o.ReadAhead = false })
-	off.Ahead(context.Background(), request("off"))
-	if len(off.ahead.pending) != 0 {
-		t.Error("reads ahead although it must not")
-	}
+// inProcess is a vendor without a network, for tests in a bubble.
+type inProcess struct{ handler http.HandlerFunc }
+
+func (v inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	v.handler(recorder, r)
+	answer := recorder.Result()
+	answer.ContentLength = int64(recorder.Body.Len())
+	return answer, nil
 }
 
-// TestReadAheadGoesOn shows that an answer that came early can ask for the
-// next before it is read, and that one that failed, or that belongs to a sync
-// that is over, asks for nothing more.
-func TestReadAheadGoesOn(t *testing.T) {
-	t.Parallel()
-	held := make(chan struct{})
-	var arrived atomic.Int32
-	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/bad":
-			w.WriteHeader(404)
-		case "/held":
-			<-held
-		}
-		arrived.Add(1)
-		fmt.Fprint(w, r.URL.Path)
-	})
-	request := func(path string) Request { return Request{Path: []string{path}} }
-	c := client(t, base)
-	c.Ahead(context.Background(), request("one"), func(a *Answer) {
-		if string(a.Body) == "/one" {
-			c.Ahead(context.Background(), request("two"))
-		}
-	})
-	if err := c.Get(context.Background(), request("one"), func(*Answer) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, c, 1)
-	if err := c.Get(context.Background(), request("two"), func(*Answer) error { return nil }); err != nil || arrived.Load() != 2 {
-		t.Fatalf("%d requests arrived, %v", arrived.Load(), err)
-	}
-
-	never := func(a *Answer) { t.Errorf("something follows on %s", a.Body) }
-	c.Ahead(context.Background(), request("bad"), never)
-	waitFor(t, c, 1)
-	c.Forget()
-	c.Ahead(context.Background(), request("held"), never)
-	var late *early
-	c.ahead.mu.Lock()
-	for _, late = range c.ahead.pending {
-	}
-	c.ahead.mu.Unlock()
-	c.Forget()
-	close(held)
-	<-late.done
-}
-
-// waitFor waits until n answers that were asked for early are there.
-func waitFor(t *testing.T, c *Client, n int) {
+// bubbleClient makes a client of a vendor without a network, in a bubble.
+func bubbleClient(t *testing.T, handler http.HandlerFunc, change ...func(*Vendor, *Options)) *Client {
 	t.Helper()
-	c.ahead.mu.Lock()
-	pending := c.ahead.pending
-	c.ahead.mu.Unlock()
-	if len(pending) != n {
-		t.Errorf("%d requests are ahead, not %d", len(pending), n)
+	return client(t, "https://api.example.com", append(change, func(_ *Vendor, o *Options) { o.Transport = inProcess{handler} })...)
+}
+
+func members(group int) Request {
+	return Request{Path: []string{"groups", fmt.Sprint(group), "members"}}
+}
+
+func page(n int) Request {
+	return Request{Path: []string{"Users"}, Query: url.Values{"startIndex": {fmt.Sprint(n)}}}
+}
+
+func read(c *Client, r Request) (string, error) {
+	return Get(context.Background(), c, r, func(a *Answer) (string, error) { return string(a.Body), nil })
+}
+
+// expectRead fails the test unless a request brings a body.
+func expectRead(t *testing.T, c *Client, r Request, want string) {
+	t.Helper()
+	if got, err := read(c, r); err != nil || got != want {
+		t.Errorf("%v brings %q, not %q (%v)", r, got, want, err)
 	}
-	for _, e := range pending {
-		<-e.done
+}
+
+// numbered answers each request with its number.
+func numbered(sent *atomic.Int32) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, sent.Add(1)) }
+}
+
+// TestPrefetchAsksOnce shows that an answer that was prefetched is used once
+// and costs no second request, and that an old one is not used.
+func TestPrefetchAsksOnce(t *testing.T) {
+	t.Parallel()
+	for name, prefetch := range map[string]func(*Client, Request){
+		"next": func(c *Client, r Request) { c.Prefetch(context.Background(), r) },
+		"idle": func(c *Client, r Request) { c.PrefetchWhenIdle(context.Background(), r) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var sent atomic.Int32
+				c := bubbleClient(t, numbered(&sent))
+				for range 3 {
+					prefetch(c, page(1))
+				}
+				synctest.Wait()
+				expectRead(t, c, page(1), "1")
+				expectRead(t, c, page(1), "2")
+				prefetch(c, page(2))
+				synctest.Wait()
+				time.Sleep(maxIdleAge + time.Second)
+				expectRead(t, c, page(2), "4")
+
+				off := bubbleClient(t, numbered(&sent), func(_ *Vendor, o *Options) { o.ReadAhead = false })
+				prefetch(off, page(1))
+				synctest.Wait()
+				if n := sent.Load(); n != 4 {
+					t.Errorf("%d requests were sent: one where the options forbid it", n)
+				}
+			})
+		})
 	}
+}
+
+// TestASyncReadsNothingOlderThanItself shows that the second sync of a daemon
+// is answered anew, although the first ended before it had taken all that was
+// prefetched: answers that are there, answers under way, and requests that wait.
+func TestASyncReadsNothingOlderThanItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		sync, asked := 1, map[string]int{}
+		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			now := sync
+			asked[r.URL.Path]++
+			mu.Unlock()
+			if strings.Contains(r.URL.Path, "slow") {
+				time.Sleep(time.Minute)
+			}
+			fmt.Fprintf(w, "of sync %d", now)
+		})
+		never := func(a *Answer) { t.Errorf("something follows on an answer %s", a.Body) }
+		slow := Request{Path: []string{"slow"}}
+		c.Prefetch(context.Background(), page(1))
+		synctest.Wait()
+		c.Prefetch(context.Background(), slow, never)
+		for i := range 2 * maxIdleInFlight {
+			c.PrefetchWhenIdle(context.Background(), Request{Path: []string{"slow", fmt.Sprint(i)}}, never)
+		}
+		synctest.Wait()
+
+		c.DropPrefetched()
+		mu.Lock()
+		sync = 2
+		mu.Unlock()
+		for _, r := range []Request{page(1), slow, {Path: []string{"slow", "0"}}, {Path: []string{"slow", fmt.Sprint(2*maxIdleInFlight - 1)}}} {
+			expectRead(t, c, r, "of sync 2")
+		}
+		time.Sleep(time.Hour)
+		expectRead(t, c, page(1), "of sync 2")
+		mu.Lock()
+		defer mu.Unlock()
+		if n := asked[fmt.Sprint("/slow/", 2*maxIdleInFlight-2)]; n != 0 {
+			t.Error("a request that waited was sent after all")
+		}
+	})
+}
+
+// TestPrefetchGoesOn shows that an answer can ask for the next before it is
+// read, and that one that failed asks for nothing more and does no harm.
+func TestPrefetchGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+			if sent.Add(1) == 4 {
+				w.WriteHeader(500)
+			}
+			fmt.Fprint(w, r.URL.Query().Get("startIndex"))
+		})
+		c.Prefetch(context.Background(), page(1), func(a *Answer) {
+			c.Prefetch(context.Background(), page(2))
+			c.PrefetchWhenIdle(context.Background(), page(3))
+		})
+		synctest.Wait()
+		if n := sent.Load(); n != 3 {
+			t.Errorf("%d requests were sent", n)
+		}
+		for i := range 3 {
+			expectRead(t, c, page(i+1), fmt.Sprint(i+1))
+		}
+		c.Prefetch(context.Background(), page(4), func(a *Answer) { t.Error("something follows on a failure") })
+		synctest.Wait()
+		expectRead(t, c, page(4), "4")
+		if n := sent.Load(); n != 5 || c.Stats().Retries() != 0 {
+			t.Errorf("%d requests were sent, %d retries counted", n, c.Stats().Retries())
+		}
+	})
+}
+
+// TestIdlePrefetchYields shows that it starts nothing while as many requests
+// are in flight as the workers of a sync send, never more than that, and that
+// the requests of the sync do not wait for it.
+func TestIdlePrefetchYields(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var inFlight, most, idle atomic.Int32
+		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+			defer inFlight.Add(-1)
+			if n := inFlight.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			if strings.HasPrefix(r.URL.Path, "/groups") {
+				idle.Add(1)
+			}
+			time.Sleep(20 * time.Millisecond)
+		})
+		var all sync.WaitGroup
+		for worker := range maxIdleInFlight {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				for i := range 10 {
+					expectRead(t, c, page(100*worker+i), "")
+				}
+			}()
+		}
+		synctest.Wait()
+		for i := range 50 {
+			c.PrefetchWhenIdle(context.Background(), members(i))
+		}
+		synctest.Wait()
+		if n := idle.Load(); n != 0 {
+			t.Errorf("%d requests were sent in the background while all workers were busy", n)
+		}
+		all.Wait()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if idle.Load() != 50 || most.Load() > maxIdleInFlight+maxIdleInFlight-1 {
+			t.Errorf("%d requests were sent in the background, at most %d at a time in all", idle.Load(), most.Load())
+		}
+		begun := time.Now()
+		for i := range 50 {
+			expectRead(t, c, members(i), "")
+		}
+		if waited := time.Since(begun); waited != 0 {
+			t.Errorf("prefetched answers took %s", waited)
+		}
+	})
+}
+
+// TestIdlePrefetchIsBounded shows that the memory for answers that wait does
+// not grow with the directory, that all is read in the end, each once, and that
+// one answer that is larger than all the room is no harm.
+func TestIdlePrefetchIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const groups = 5000
+		body := strings.Repeat("m", 70_000) // 200 members
+		var sent atomic.Int32
+		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+			sent.Add(1)
+			if r.URL.Path == "/groups/0/members" {
+				fmt.Fprint(w, strings.Repeat("m", maxIdleBytes+1))
+				return
+			}
+			fmt.Fprint(w, body)
+		})
+		for i := range groups {
+			c.PrefetchWhenIdle(context.Background(), members(i))
+		}
+		synctest.Wait()
+		held := func() int64 {
+			c.prefetch.mu.Lock()
+			defer c.prefetch.mu.Unlock()
+			var sum int64
+			for _, e := range c.prefetch.answers {
+				if e.answer != nil {
+					sum += int64(cap(e.answer.Body))
+				}
+			}
+			if sum > maxIdleBytes || sum > c.prefetch.idle {
+				t.Errorf("%d bytes are held, %d counted, at most %d allowed", sum, c.prefetch.idle, maxIdleBytes)
+			}
+			return sum
+		}
+		held()
+		for i := range groups {
+			if _, err := read(c, members(groups-1-i)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			held()
+		}
+		if n := sent.Load(); n > groups+1 {
+			t.Errorf("%d requests were sent for %d groups", n, groups)
+		}
+		c.prefetch.mu.Lock()
+		defer c.prefetch.mu.Unlock()
+		if c.prefetch.idle != 0 || c.prefetch.next != 0 || len(c.prefetch.answers)+len(c.prefetch.waiting) != 0 {
+			t.Errorf("%d bytes, %d pages, %d answers and %d requests are left", c.prefetch.idle, c.prefetch.next, len(c.prefetch.answers), len(c.prefetch.waiting))
+		}
+	})
+}
+
+// TestPrefetchOfPagesIsBounded shows how many pages wait at most.
+func TestPrefetchOfPagesIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := bubbleClient(t, numbered(&sent))
+		for i := range 3 * maxNext {
+			c.Prefetch(context.Background(), page(i))
+		}
+		synctest.Wait()
+		if n := sent.Load(); n != maxNext {
+			t.Errorf("%d requests were sent, not %d", n, maxNext)
+		}
+	})
+}
+
+// TestIdlePrefetchStopsAtAFailure shows that a vendor that fails is not asked
+// for the rest of the queue, until it has answered.
+func TestIdlePrefetchStopsAtAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		var bad atomic.Bool
+		bad.Store(true)
+		c := bubbleClient(t, func(w http.ResponseWriter, _ *http.Request) {
+			sent.Add(1)
+			time.Sleep(time.Millisecond)
+			if bad.Load() {
+				w.WriteHeader(401)
+			}
+		})
+		for i := range 50 {
+			c.PrefetchWhenIdle(context.Background(), members(i))
+		}
+		time.Sleep(time.Second)
+		if n := sent.Load(); n != maxIdleInFlight {
+			t.Errorf("%d requests were sent, not %d", n, maxIdleInFlight)
+		}
+		_, err := read(c, page(1))
+		check(t, err, codes.Unauthenticated)
+		time.Sleep(time.Second)
+		if n := sent.Load(); n != maxIdleInFlight+1 {
+			t.Errorf("%d requests were sent, not %d", n, maxIdleInFlight+1)
+		}
+		bad.Store(false)
+		expectRead(t, c, page(1), "")
+		time.Sleep(time.Second)
+		if n := sent.Load(); n != 52 {
+			t.Errorf("%d requests were sent, not 52", n)
+		}
+	})
+}
+
+// TestPrefetchWaitsForALimit shows that nothing is sent in the background while
+// the vendor limits requests.
+func TestPrefetchWaitsForALimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := bubbleClient(t, func(w http.ResponseWriter, _ *http.Request) {
+			if sent.Add(1) == 1 {
+				w.Header().Set("Retry-After", "30")
+				w.WriteHeader(429)
+			}
+		})
+		_, err := read(c, page(1))
+		check(t, err, codes.Unavailable)
+		c.Prefetch(context.Background(), page(1))
+		c.PrefetchWhenIdle(context.Background(), members(1))
+		synctest.Wait()
+		if n := sent.Load(); n != 1 {
+			t.Errorf("%d requests were sent during the pause", n-1)
+		}
+		time.Sleep(30 * time.Second)
+		expectRead(t, c, page(1), "")
+		synctest.Wait()
+		if n := sent.Load(); n != 3 {
+			t.Errorf("%d requests were sent, not 3", n)
+		}
+	})
 }

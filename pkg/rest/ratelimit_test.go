@@ -42,7 +42,7 @@ func TestPauseHoldsAllRequestsBack(t *testing.T) {
 		}
 		now.add(9 * time.Second)
 	}
-	c.Ahead(context.Background(), Request{Path: []string{"Users"}})
+	c.Prefetch(context.Background(), Request{Path: []string{"Users"}})
 	if arrived.Load() != 1 {
 		t.Errorf("%d requests arrived during the pause", arrived.Load())
 	}

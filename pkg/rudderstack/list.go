@@ -240,7 +240,7 @@ func step[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read
 		for _, start := range m.lead(lead) {
 			ahead := m.next
 			ahead.Start = start
-			s.client.Ahead(ctx, rest.Request{Path: []string{c.path}, Query: ahead.query(c.query)})
+			s.client.Prefetch(ctx, rest.Request{Path: []string{c.path}, Query: ahead.query(c.query)})
 		}
 	}
 	return out, nil

@@ -131,7 +131,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 // Check reads one user and, if groups are synced, one group, which proves that
 // the token may read what a sync reads.
 func (s *Source) Check(ctx context.Context) error {
-	s.client.Forget() // a sync may begin; one under way loses no rows by it
+	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
 	if err := probe(ctx, s, users); err != nil || s.usersAlone {
 		return err
 	}
