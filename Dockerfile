@@ -1,28 +1,27 @@
-# Builds the image of one connector, or with --target lambda the one for AWS
-# Lambda:
+# Builds the image of one connector, or its image for AWS Lambda:
 #
 #   docker build --build-arg CONNECTOR=baton-guru -t baton-guru .
 #   docker build --build-arg CONNECTOR=baton-guru --target lambda -t baton-guru-lambda .
 #
-# The images hold a static binary, its licences, the certificates of the public
-# authorities and two directories that any user may write to, and nothing else:
-# no shell, no libc, no package manager. They run with a read-only root file
-# system.
+# An image holds one static binary, its licences, CA certificates and two
+# directories that every user can write to. It has no shell, no libc and no
+# package manager, and it runs on a read-only root file system.
 #
-# Without VERSION the binary takes its version from git, which a label cannot:
-# "make image" and the release state it for both.
+# Without VERSION the binary takes its version from git. A label cannot do
+# that, so "make image" and the release pass VERSION.
 #
-# A release is built from the binaries that it publishes (--target released and
-# released-lambda), so that an image runs what its checksum names.
-ARG GO_VERSION=1.26
+# A release copies the binaries that it publishes (--target released and
+# released-lambda): the image runs the very file that the checksum names.
 ARG CONNECTOR
 ARG VERSION
 
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS base
+# Dependabot updates this line. The tag is the toolchain of go.mod. The CA
+# certificates of all images come from here, so the digest pins them as well.
+FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS base
 WORKDIR /src
 # The mode lets any user write, whatever --user or the orchestrator says. The
-# two processes of a connector speak through localhost, which an empty image
-# does not know and not every runtime makes known.
+# SDK's two service processes talk over localhost, which an empty image does
+# not know and not every runtime adds.
 RUN mkdir -p rootfs/out rootfs/tmp rootfs/etc && chmod 1777 rootfs/out rootfs/tmp && \
     printf '127.0.0.1 localhost\n::1 localhost\n' > rootfs/etc/hosts
 
@@ -37,20 +36,21 @@ RUN test -d "cmd/${CONNECTOR:?name the connector: --build-arg CONNECTOR=baton-gu
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make bin/THIRD_PARTY_LICENSES
 
-# Not every builder hands arguments down from stage to stage.
-FROM source AS build-lambda
-ARG CONNECTOR
-ARG VERSION
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    make "bin/$CONNECTOR" TAGS=baton_lambda_support && mv "bin/$CONNECTOR" bin/connector
-
+# Arguments are repeated because not every builder passes them from stage to
+# stage.
 FROM source AS build
 ARG CONNECTOR
 ARG VERSION
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    make "bin/$CONNECTOR" && mv "bin/$CONNECTOR" bin/connector
+    make "bin/$CONNECTOR"
 
-# What all images have in common.
+FROM source AS build-lambda
+ARG CONNECTOR
+ARG VERSION
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    make "bin/$CONNECTOR" TAGS=baton_lambda_support
+
+# What all images share.
 FROM scratch AS root
 ARG CONNECTOR
 ARG VERSION
@@ -66,28 +66,38 @@ USER 65532:65532
 # One-shot syncs write sync.c1z here; temporary files go to /tmp.
 WORKDIR /out
 
-# AWS Lambda speaks to the binary itself, which brings its own runtime client:
-# no base image of Amazon's is needed. Only /tmp can be written there.
-FROM root AS lambda
-COPY --from=build-lambda /src/bin/THIRD_PARTY_LICENSES /src/bin/connector /
-ENTRYPOINT ["/connector", "lambda"]
+# An entry point cannot contain an argument, so each one is written out. The
+# name of a stage is the name of its image.
+FROM root AS baton-rudderstack
+ENTRYPOINT ["/baton-rudderstack"]
 
-FROM root AS released-lambda
+FROM root AS baton-rudderstack-lambda
+ENTRYPOINT ["/baton-rudderstack", "lambda"]
+
+FROM root AS baton-guru
+ENTRYPOINT ["/baton-guru"]
+
+FROM root AS baton-guru-lambda
+ENTRYPOINT ["/baton-guru", "lambda"]
+
+# AWS Lambda runs the binary directly: the SDK brings the runtime client, so
+# no base image of Amazon's is needed. Only /tmp is writable there.
+FROM ${CONNECTOR}-lambda AS lambda
+ARG CONNECTOR
+COPY --from=build-lambda /src/bin/THIRD_PARTY_LICENSES /src/bin/$CONNECTOR /
+
+FROM ${CONNECTOR}-lambda AS released-lambda
 ARG CONNECTOR
 ARG TARGETPLATFORM
-COPY bin/THIRD_PARTY_LICENSES /
-COPY $TARGETPLATFORM/$CONNECTOR /connector
-ENTRYPOINT ["/connector", "lambda"]
+COPY THIRD_PARTY_LICENSES $TARGETPLATFORM/$CONNECTOR /
 
-FROM root AS released
+FROM ${CONNECTOR} AS released
 ARG CONNECTOR
 ARG TARGETPLATFORM
-COPY bin/THIRD_PARTY_LICENSES /
-COPY $TARGETPLATFORM/$CONNECTOR /connector
+COPY THIRD_PARTY_LICENSES $TARGETPLATFORM/$CONNECTOR /
 VOLUME ["/out", "/tmp"]
-ENTRYPOINT ["/connector"]
 
-FROM root AS image
-COPY --from=build /src/bin/THIRD_PARTY_LICENSES /src/bin/connector /
+FROM ${CONNECTOR} AS image
+ARG CONNECTOR
+COPY --from=build /src/bin/THIRD_PARTY_LICENSES /src/bin/$CONNECTOR /
 VOLUME ["/out", "/tmp"]
-ENTRYPOINT ["/connector"]

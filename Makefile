@@ -154,19 +154,22 @@ cross: ## Compile for every platform that is released
 
 .PHONY: image
 image: ## Build the image of CONNECTOR (TARGET=lambda for AWS Lambda)
-	docker build --build-arg CONNECTOR=$(CONNECTOR) --build-arg VERSION=$(VERSION) --target $(or $(TARGET),image) \
+	docker build --build-arg CONNECTOR=$(CONNECTOR) --build-arg VERSION=$(VERSION) --target $(TARGET) \
 		--label org.opencontainers.image.revision=$$(git rev-parse HEAD) \
 		--label org.opencontainers.image.created=$$(git show -s --format=%cI HEAD) \
 		-t $(IMAGE) .
 
-IMAGE = $(CONNECTOR)$(if $(TARGET),-$(TARGET)):$(VERSION)
+TARGET ?= image
+IMAGE   = $(CONNECTOR)$(if $(ON_LAMBDA),-lambda):$(VERSION)
+
+ON_LAMBDA = $(filter lambda,$(TARGET))
 
 SETTINGS_baton-rudderstack = BATON_RUDDERSTACK_SCIM_BASE_URL BATON_RUDDERSTACK_SCIM_TOKEN
 SETTINGS_baton-guru        = BATON_BASE_URL BATON_USER_EMAIL BATON_API_TOKEN
 
 # The image of AWS Lambda has another entry point, and only its test gives it
 # volumes. The simulators listen on loopback, so this needs Docker on Linux.
-HARDENED = --read-only --cap-drop ALL --security-opt no-new-privileges $(if $(TARGET),--entrypoint /connector -v /out -v /tmp)
+HARDENED = --read-only --cap-drop ALL --security-opt no-new-privileges $(if $(ON_LAMBDA),--entrypoint /$(CONNECTOR) -v /out -v /tmp)
 
 .PHONY: image-test
 image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of CONNECTOR, read-only but for /out and /tmp
@@ -188,9 +191,9 @@ image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of 
 	bin/baton stats -f "$$work/sync.c1z"
 
 .PHONY: snapshot
-snapshot: ## Check the release configuration, make a whole release in dist/, unsigned, and start its binaries
+snapshot: ## Build all files of a release into dist/ and start the binaries
 	$(call TOOL,release,goreleaser) check
-	$(call TOOL,release,goreleaser) release --snapshot --clean --skip=docker,sign
+	$(call TOOL,release,goreleaser) release --snapshot --clean
 	@$(MAKE) --no-print-directory snapshot-starts
 
 # What this machine can start: on linux/amd64 the binaries for Lambda as well.
@@ -199,9 +202,14 @@ snapshot-starts:
 	@for binary in dist/*_$$(go env GOHOSTOS)_$$(go env GOHOSTARCH)*/baton-*; do \
 		printf '%s: ' "$$binary" && "$$binary" --version || exit 1; done
 
-.PHONY: release
-release: ## Publish the tag that is checked out (what the release workflow does)
-	$(call TOOL,release,goreleaser) release --clean
+.PHONY: release-files
+release-files: ## Build the release of the tag that is checked out into dist/, images included
+	$(call TOOL,release,goreleaser) release --clean --skip=publish
+	sh scripts/images.sh
+
+.PHONY: publish
+publish: ## Sign and publish dist/ (the release workflow does this)
+	@sh scripts/publish.sh
 
 .PHONY: live
 live: bin/$(CONNECTOR) bin/baton ## Sync the real tenant of CONNECTOR whose credentials are in the environment
