@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
@@ -108,7 +109,7 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 				t.Errorf("it does not say %q: %s", word, line)
 			}
 		}
-		compareTruth(t, run.file, before)
+		fixture.CompareTruth(t, run.file, before)
 
 		f.answers(nil)
 		run = s.sync(t, run)
@@ -182,18 +183,18 @@ func TestASyncGoesOnAfterAnOutage(t *testing.T) {
 // directory may have changed since.
 func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
 	t.Parallel()
-	for _, vendor := range []string{ofRudderStack, ofGuru} {
+	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 		t.Run(vendor, func(t *testing.T) {
 			t.Parallel()
-			server := startVendor(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}})
-			source := server.source(t, rest.Options{ReadAhead: true})
+			server := fixture.Start(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}})
+			source := server.Source(t, rest.Options{ReadAhead: true})
 			// A sync that is stopped after its first page.
 			if _, err := source.Users(context.Background(), ""); err != nil {
 				t.Fatal(err)
 			}
 			// One page of RudderStack's is sure to follow, all of Guru's follow
 			// on each other.
-			ahead := map[string]int{ofRudderStack: 1, ofGuru: 450/50 - 1}[vendor]
+			ahead := map[string]int{fixture.RudderStack: 1, fixture.Guru: 450/50 - 1}[vendor]
 			until(t, "the answers that were asked for ahead", func() bool {
 				requests := server.Requests()
 				return len(requests) == 1+ahead && !slices.ContainsFunc(requests, func(r simulator.Request) bool { return r.Status != http.StatusOK })
@@ -203,11 +204,11 @@ func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
 			}
 			truth := server.Truth()
 			truth.Passing, truth.PassingGrants = nil, nil
-			path, err := syncSource(context.Background(), t, server.connector, source, syncOptions{})
+			path, err := fixture.Sync(context.Background(), t, server.Connector, source, fixture.SyncOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareTruth(t, path, truth)
+			fixture.CompareTruth(t, path, truth)
 		})
 	}
 }
@@ -253,7 +254,7 @@ func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
 				if !strings.Contains(line, monster.says) || len(line) > 600 {
 					t.Errorf("it said %s", line)
 				}
-				if finishedSync(t, run.file) {
+				if fixture.Finished(t, run.file) {
 					t.Error("the file holds a finished sync")
 				}
 				if n := len(s.vendor.Requests()); n > 40 {

@@ -10,6 +10,7 @@ import (
 
 	sdksync "github.com/conductorone/baton-sdk/pkg/sync"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/memory"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/directory"
@@ -61,11 +62,11 @@ func TestEveryFieldArrives(t *testing.T) {
 	for name, s := range map[string]directory.Source{"group by group": &source, "in one walk": &memory.ManySource{Source: source}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, err := syncSource(context.Background(), t, "baton-test", s, syncOptions{more: []sdksync.SyncOpt{sdksync.WithDontExpandGrants()}})
+			path, err := fixture.Sync(context.Background(), t, "baton-test", s, fixture.SyncOptions{More: []sdksync.SyncOpt{sdksync.WithDontExpandGrants()}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareTruth(t, path, truth)
+			fixture.CompareTruth(t, path, truth)
 		})
 	}
 }
@@ -98,11 +99,11 @@ func TestOddNamesAreKept(t *testing.T) {
 				GroupRows:  []directory.Group{{ID: "g", Name: c.in}},
 				MemberRows: map[string][]directory.Member{"g": {{ID: "u"}}},
 			}
-			path, err := syncSource(context.Background(), t, "baton-test", source, syncOptions{})
+			path, err := fixture.Sync(context.Background(), t, "baton-test", source, fixture.SyncOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareTruth(t, path, simulator.Truth{
+			fixture.CompareTruth(t, path, simulator.Truth{
 				Users:  map[string]simulator.User{"u": {Login: "login", Name: c.want}},
 				Groups: map[string]simulator.Group{"g": {Name: group}},
 				Grants: map[simulator.Grant]bool{{Group: "g", Principal: "u"}: true},
@@ -123,11 +124,11 @@ func TestIDsThatCannotBeKeptFailTheSync(t *testing.T) {
 		} {
 			t.Run(name+" "+where, func(t *testing.T) {
 				t.Parallel()
-				path, err := syncSource(context.Background(), t, "baton-test", source, syncOptions{})
+				path, err := fixture.Sync(context.Background(), t, "baton-test", source, fixture.SyncOptions{})
 				if err == nil || !strings.Contains(err.Error(), "id") || !strings.Contains(err.Error(), "baton-test: list") {
 					t.Fatalf("the sync ended with %v", err)
 				}
-				if finishedSync(t, path) {
+				if fixture.Finished(t, path) {
 					t.Fatal("a sync that failed is finished in the file")
 				}
 			})
@@ -152,9 +153,9 @@ func TestLargestPagesPass(t *testing.T) {
 		source.MemberRows[group] = append(source.MemberRows[group], directory.Member{ID: id})
 		truth.Grants[simulator.Grant{Group: group, Principal: id}] = true
 	}
-	path, err := syncSource(context.Background(), t, "baton-test", source, syncOptions{})
+	path, err := fixture.Sync(context.Background(), t, "baton-test", source, fixture.SyncOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareTruth(t, path, truth)
+	fixture.CompareTruth(t, path, truth)
 }

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
@@ -276,7 +277,7 @@ func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 				if caps := greeting.GetConnectorMetadata().GetCapabilities(); len(caps.GetConnectorCapabilities()) == 0 {
 					t.Error("the connector does not say what it can do")
 				}
-				compareTruth(t, d.synced(first), s.truth())
+				fixture.CompareTruth(t, d.synced(first), s.truth())
 
 				users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
 				s.vendor.DeleteUser(users[7])
@@ -285,7 +286,7 @@ func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 				s.vendor.DeleteGroup(groups[2])
 				s.vendor.AddMember(s.vendor.AddGroup("New group"), users[9])
 				second := plane.Enqueue(controlplane.FullSync())[0]
-				compareTruth(t, d.synced(second), s.truth())
+				fixture.CompareTruth(t, d.synced(second), s.truth())
 
 				order := map[string]int{}
 				for i, event := range plane.Events() {
@@ -371,7 +372,7 @@ func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 		plane.Unreachable()
 		id := plane.Enqueue(controlplane.FullSync())[0]
 		outage(d)
-		compareTruth(t, d.synced(id), s.truth())
+		fixture.CompareTruth(t, d.synced(id), s.truth())
 
 		var once sync.Once
 		s.vendor.OnRequest(func(int, *http.Request) {
@@ -381,7 +382,7 @@ func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 			})
 		})
 		id = plane.Enqueue(controlplane.FullSync())[0]
-		compareTruth(t, d.synced(id), s.truth())
+		fixture.CompareTruth(t, d.synced(id), s.truth())
 	})
 }
 
@@ -404,7 +405,7 @@ func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 			}
 		})
 		for _, id := range ids {
-			compareTruth(t, d.synced(id), s.truth())
+			fixture.CompareTruth(t, d.synced(id), s.truth())
 		}
 	})
 }
@@ -429,7 +430,7 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 		d.failed(id, codes.Canceled)
 		s.vendor.OnRequest(nil)
 		id = plane.Enqueue(controlplane.FullSync())[0]
-		compareTruth(t, d.synced(id), s.truth())
+		fixture.CompareTruth(t, d.synced(id), s.truth())
 	})
 }
 
@@ -512,7 +513,7 @@ func reclaim(t *testing.T, open newSite, sig syscall.Signal, busy bool) {
 		first.heartbeat(id)
 		await(first, reached)
 	} else {
-		compareTruth(t, first.synced(id), s.truth())
+		fixture.CompareTruth(t, first.synced(id), s.truth())
 	}
 	first.signal(sig)
 	first.ends()
@@ -531,7 +532,7 @@ func reclaim(t *testing.T, open newSite, sig syscall.Signal, busy bool) {
 	s.vendor.OnRequest(nil)
 	second := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
 	id = plane.Enqueue(controlplane.FullSync())[0]
-	compareTruth(t, second.synced(id), s.truth())
+	fixture.CompareTruth(t, second.synced(id), s.truth())
 	for _, name := range left {
 		if _, err := os.Lstat(name); err == nil {
 			t.Errorf("%s is still there", name)
@@ -594,7 +595,7 @@ func readPartial(t testing.TB, path string) (groups map[string]string, grants ma
 		t.Fatalf("the upload holds no finished targeted sync (%v)", err)
 	}
 	groups, grants = map[string]string{}, map[simulator.Grant]bool{}
-	for _, r := range resources(ctx, t, store, "group") {
+	for _, r := range fixture.Resources(ctx, t, store, "group") {
 		groups[r.GetId().GetResource()] = r.GetDisplayName()
 	}
 	for token := ""; ; {

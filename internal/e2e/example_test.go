@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/conductorone/baton-connectors/internal/example"
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
@@ -41,11 +42,11 @@ func TestThirdConnector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := syncSource(context.Background(), t, "baton-acme", source, syncOptions{})
+	path, err := fixture.Sync(context.Background(), t, "baton-acme", source, fixture.SyncOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareTruth(t, path, simulator.Truth{
+	fixture.CompareTruth(t, path, simulator.Truth{
 		Users:  map[string]simulator.User{"u1": {Name: "Ann"}, "u2": {Name: "Bob", Disabled: true}},
 		Groups: map[string]simulator.Group{"t1": {Name: "Staff"}, "t2": {Name: "Empty"}},
 		Grants: map[simulator.Grant]bool{{Group: "t1", Principal: "u1"}: true, {Group: "t1", Principal: "u2"}: true},

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 	"github.com/conductorone/baton-connectors/internal/simulator/lambdaruntime"
@@ -124,7 +125,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				compareTruth(t, path, s.truth())
+				fixture.CompareTruth(t, path, s.truth())
 				used := map[string]bool{}
 				for _, i := range f.runtime.Invocations() {
 					used[i.Instance] = true
@@ -182,7 +183,7 @@ func TestLambdaTakesANewCredential(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compareTruth(t, path, s.truth())
+		fixture.CompareTruth(t, path, s.truth())
 	})
 }
 
@@ -290,7 +291,7 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					compareTruth(t, path, s.truth())
+					fixture.CompareTruth(t, path, s.truth())
 					return
 				}
 				if err == nil || !strings.Contains(err.Error(), "egress policy") || !strings.Contains(err.Error(), s.name+": ") {

@@ -2,17 +2,14 @@ package e2e
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,92 +17,14 @@ import (
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
-	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
-	"github.com/conductorone/baton-connectors/pkg/directory"
-	"github.com/conductorone/baton-connectors/pkg/rest"
 )
-
-var percent = regexp.MustCompile(`%[0-9A-F]{2}`)
-
-// forms are the ways in which a secret could show: as it is, in a URL, in
-// JSON and in base64, alone or in the middle of another text.
-func forms(secrets ...string) []string {
-	var out []string
-	for _, s := range secrets {
-		quoted, err := json.Marshal(s)
-		if err != nil {
-			panic(err)
-		}
-		out = append(out, s, strings.Trim(string(quoted), `"`))
-		for _, escaped := range []string{url.QueryEscape(s), url.PathEscape(s)} {
-			out = append(out, escaped, percent.ReplaceAllStringFunc(escaped, strings.ToLower))
-		}
-		// What base64 makes of a text depends on how many bytes stand before
-		// it, modulo 3, except for the characters at its ends.
-		for before := range 3 {
-			text := []byte(strings.Repeat("-", before) + s)
-			for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-				out = append(out, encoding.EncodeToString(text)[(before*8+5)/6:len(text)*8/6])
-			}
-		}
-	}
-	return out
-}
-
-// TestNoFormOfASecretIsOverlooked shows that the search of these tests finds
-// what it is for.
-func TestNoFormOfASecretIsOverlooked(t *testing.T) {
-	t.Parallel()
-	for _, secret := range []string{"a+b/c d&=", "ab?~ÿ>c", "abcdefg", `quo"te\`} {
-		for name, text := range map[string]string{
-			"plain":                    "x" + secret + "y",
-			"a query":                  "?q=" + url.QueryEscape(secret),
-			"a path":                   "/" + url.PathEscape(secret),
-			"a query in small letters": percent.ReplaceAllStringFunc(url.QueryEscape(secret), strings.ToLower),
-			"JSON":                     inJSON(secret),
-			"base64":                   base64.StdEncoding.EncodeToString([]byte(secret)),
-			"base64 for URLs":          base64.RawURLEncoding.EncodeToString([]byte(secret)),
-			"a Basic login":            base64.StdEncoding.EncodeToString([]byte("me@example.com:" + secret)),
-			"base64 of a sentence":     base64.URLEncoding.EncodeToString([]byte("it is " + secret + ", I think")),
-			"base64 of a header":       base64.StdEncoding.EncodeToString([]byte("Bearer " + secret + " ")),
-		} {
-			if showing(text, secret) == "" {
-				t.Errorf("%q is overlooked in %s: %s", secret, name, text)
-			}
-		}
-		if at := showing("nothing of "+secret[:4]+" is here", secret); at != "" {
-			t.Errorf("%q is seen where it is not: %s", secret, at)
-		}
-	}
-}
-
-func inJSON(text string) string {
-	quoted, err := json.Marshal(map[string]string{"text": text})
-	if err != nil {
-		panic(err)
-	}
-	return string(quoted)
-}
-
-// showing is where a text shows one of the secrets, in any form; empty where it
-// shows none.
-func showing(text string, secrets ...string) string {
-	for _, form := range forms(secrets...) {
-		if at := strings.Index(text, form); at >= 0 {
-			return fmt.Sprintf("%q in %q", form, text[max(0, at-80):min(len(text), at+len(form)+80)])
-		}
-	}
-	return ""
-}
 
 // secrets are all that must not show of a site.
 func (s *site) secrets() []string {
@@ -114,8 +33,6 @@ func (s *site) secrets() []string {
 	}
 	return []string{s.secret}
 }
-
-var anyEmail = regexp.MustCompile(`(?i)[\w.+-]+(?:@|%40)(?:[\w-]+\.)*example\.com`)
 
 // atInfo is what of a log shows at the usual level.
 func atInfo(log string) string {
@@ -158,7 +75,7 @@ func ways(vendor string) []way {
 		"redirect-elsewhere", "redirect-loop", "huge-header", "huge-body", "gzip-bomb", "deep-nesting",
 		"user-without-id", "member-without-id", "long-id", "users-vanish")
 	add(true, "odd-names", "odd-limit-headers", "slow-body", "unlisted-member")
-	if vendor == ofRudderStack {
+	if vendor == fixture.RudderStack {
 		add(false, "numeric-status", "cursors-cycle", "groups-missing", "start-index-ignored", "total-too-high")
 		add(true, "cursors", "nested-cycle", "groups-absent")
 	} else {
@@ -261,7 +178,7 @@ func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	var waiting sync.WaitGroup
 	turns := make(chan struct{}, 8)
-	for _, vendor := range []string{ofRudderStack, ofGuru} {
+	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 		for _, w := range ways(vendor) {
 			if w.waits {
 				// More of them at a time than there are processors.
@@ -299,7 +216,7 @@ func (w way) leaves(t *testing.T, vendor, level string) {
 	if (code == 0) != w.right {
 		t.Errorf("exit code %d: %s", code, run.lastLine())
 	}
-	if (code == 0) != finishedSync(t, run.file) {
+	if (code == 0) != fixture.Finished(t, run.file) {
 		t.Errorf("exit code %d does not say what the file holds", code)
 	}
 	said := run.stdout.String() + run.stderr.String()
@@ -313,10 +230,10 @@ func (w way) leaves(t *testing.T, vendor, level string) {
 	for _, dir := range []string{filepath.Dir(run.file), run.tmp, run.cmd.Dir} {
 		left += everything(t, dir)
 	}
-	if at := showing(left, s.secrets()...); at != "" {
+	if at := fixture.Showing(left, s.secrets()...); at != "" {
 		t.Errorf("a secret shows: %s", at)
 	}
-	if at := anyEmail.FindStringIndex(atInfo(said)); at != nil {
+	if at := fixture.AnyAddress.FindStringIndex(atInfo(said)); at != nil {
 		t.Errorf("an address shows: …%s…", atInfo(said)[max(0, at[0]-200):at[1]])
 	}
 	if n := len(s.vendor.Elsewhere()); n > 0 {
@@ -353,7 +270,7 @@ func TestNothingLeaksIntoC1(t *testing.T) {
 		})
 
 		secrets := append(s.secrets(), plane.ClientSecret())
-		if at := showing(d.stdout.String()+d.stderr.String(), secrets...); at != "" {
+		if at := fixture.Showing(d.stdout.String()+d.stderr.String(), secrets...); at != "" {
 			t.Errorf("a secret shows in the log: %s", at)
 		}
 		if !strings.Contains(d.stderr.String(), `"level":"debug"`) {
@@ -376,7 +293,7 @@ func TestNothingLeaksIntoC1(t *testing.T) {
 				files++
 				text += everything(t, event.File)
 			}
-			if at := showing(text+string(raw), secrets...); at != "" {
+			if at := fixture.Showing(text+string(raw), secrets...); at != "" {
 				t.Errorf("a secret shows in %s: %s", event.Method, at)
 			}
 		}
@@ -425,142 +342,12 @@ func (s *site) killed(t *testing.T, f *front, tmp string, begin func() *process)
 	}
 	p.wait()
 	left := everything(t, tmp)
-	if !anyEmail.MatchString(left) {
+	if !fixture.AnyAddress.MatchString(left) {
 		t.Error("no row of the sync is left: this shows nothing")
 	}
-	if at := showing(left, s.secrets()...); at != "" {
+	if at := fixture.Showing(left, s.secrets()...); at != "" {
 		t.Errorf("a secret shows: %s", at)
 	}
-}
-
-// TestNothingLeaksInAnOutage has syncs of vendors that do not come back end,
-// on a clock of the test, with all that can be logged.
-func TestNothingLeaksInAnOutage(t *testing.T) {
-	t.Parallel()
-	var waiting sync.WaitGroup
-	for _, b := range behaviours {
-		for _, vendor := range b.vendors() {
-			if !b.outage {
-				continue
-			}
-			waiting.Go(func() {
-				t.Run(vendor+"/"+b.name, func(t *testing.T) {
-					server := b.simulated(t, vendor)
-					clock, opts := newClock(), rest.Options{ReadAhead: true, Outage: 3 * time.Minute}
-					opts.Now = clock.now
-					if b.options != nil {
-						b.options(&opts)
-					}
-					server.OnRequest(func(int, *http.Request) { clock.advance(4 * time.Minute) })
-					core, logs := observer.New(zapcore.DebugLevel)
-					ctx := ctxzap.ToContext(context.Background(), zap.New(core))
-					path, err := syncSource(ctx, t, server.connector, server.source(t, opts), syncOptions{})
-					if err == nil || !strings.Contains(err.Error(), "no good answer since") {
-						t.Fatalf("it ended with %v", err)
-					}
-					if logs.FilterLevelExact(zapcore.DebugLevel).Len() == 0 {
-						t.Error("nothing was logged at the level debug")
-					}
-					if at := showing(err.Error()+logged(logs)+everything(t, path), server.secrets...); at != "" {
-						t.Errorf("a secret shows: %s", at)
-					}
-					usual := logs.Filter(func(e observer.LoggedEntry) bool { return e.Level > zapcore.DebugLevel })
-					if at := anyEmail.FindString(err.Error() + logged(usual)); at != "" {
-						t.Errorf("the address %s shows", at)
-					}
-				})
-			})
-		}
-	}
-	waiting.Wait()
-}
-
-// TestNoPageTokenNamesAnybody walks all lists of vendors that behave in every
-// way that is known, and looks for secrets and people in each cursor: a
-// cursor is kept in checkpoints and, by a syncer of C1's, out of the house.
-func TestNoPageTokenNamesAnybody(t *testing.T) {
-	t.Parallel()
-	var walked atomic.Int64
-	t.Run("all", func(t *testing.T) {
-		for _, b := range behaviours {
-			for _, vendor := range b.vendors() {
-				t.Run(vendor+"/"+b.name, func(t *testing.T) {
-					t.Parallel()
-					server := b.simulated(t, vendor)
-					var opts rest.Options
-					if b.options != nil {
-						b.options(&opts)
-					}
-					opts.Timeout = time.Second // what hangs tells nothing more
-					if b.set != nil {
-						b.set(server.Server)
-					}
-					for _, cursor := range cursors(server.source(t, opts)) {
-						walked.Add(1)
-						text := cursor
-						for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-							if plain, err := encoding.DecodeString(strings.TrimRight(cursor, "=")); err == nil {
-								text += " " + string(plain)
-							}
-						}
-						if at := showing(text, server.secrets...); at != "" {
-							t.Errorf("a secret shows: %s", at)
-						}
-						if at := anyEmail.FindString(text); at != "" {
-							t.Errorf("the address %s shows in %q", at, text)
-						}
-					}
-				})
-			}
-		}
-	})
-	if n := walked.Load(); n < 1000 {
-		t.Errorf("%d cursors were seen: this shows little", n)
-	}
-}
-
-// cursors are all of a source's, as far as it can be read.
-func cursors(source directory.Source) []string {
-	ctx := context.Background()
-	var all, groups []string
-	walk := func(page func(cursor string) (next string, siblings []string, err error)) {
-		todo := []string{""}
-		for steps := 0; len(todo) > 0 && steps < 300; steps++ {
-			next, siblings, err := page(todo[0])
-			todo = todo[1:]
-			if err != nil {
-				return
-			}
-			if next != "" {
-				siblings = append(siblings, next)
-			}
-			todo, all = append(todo, siblings...), append(all, siblings...)
-		}
-	}
-	walk(func(cursor string) (string, []string, error) {
-		page, err := source.Users(ctx, cursor)
-		return page.Next, page.Siblings, err
-	})
-	walk(func(cursor string) (string, []string, error) {
-		page, err := source.Groups(ctx, cursor)
-		for _, row := range page.Rows {
-			groups = append(groups, row.ID)
-		}
-		return page.Next, page.Siblings, err
-	})
-	if many, ok := source.(directory.Memberships); ok {
-		walk(func(cursor string) (string, []string, error) {
-			page, err := many.Memberships(ctx, cursor)
-			return page.Next, page.Siblings, err
-		})
-	}
-	for _, id := range groups[:min(len(groups), 7)] {
-		walk(func(cursor string) (string, []string, error) {
-			page, err := source.Members(ctx, id, cursor)
-			return page.Next, page.Siblings, err
-		})
-	}
-	return all
 }
 
 // everything is the text of a file, or of all files below a directory, and
@@ -612,7 +399,7 @@ func rowsOf(t testing.TB, path string) string {
 		fmt.Fprintf(&out, "%+v\n", *run)
 	}
 	for _, kind := range []string{"user", "group"} {
-		for _, r := range resources(ctx, t, store, kind) {
+		for _, r := range fixture.Resources(ctx, t, store, kind) {
 			out.WriteString(prototext.Format(r))
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/guru"
@@ -63,7 +64,7 @@ func (s *site) isMislaid(t *testing.T, at string, lose, find func(), says string
 	defer cancel()
 	core, logs := observer.New(zapcore.WarnLevel)
 	ctx = ctxzap.ToContext(ctx, zap.New(core))
-	told := func() bool { return strings.Contains(logged(logs), says) }
+	told := func() bool { return strings.Contains(fixture.Logged(logs), says) }
 	var once sync.Once
 	var finding sync.WaitGroup
 	s.vendor.OnRequest(func(n int, _ *http.Request) {
@@ -84,12 +85,12 @@ func (s *site) isMislaid(t *testing.T, at string, lose, find func(), says string
 			})
 		})
 	})
-	path, err := syncSource(ctx, t, s.name, s.sourceAt(t, at, rest.Options{ReadAhead: true}), syncOptions{})
+	path, err := fixture.Sync(ctx, t, s.name, s.sourceAt(t, at, rest.Options{ReadAhead: true}), fixture.SyncOptions{})
 	if err != nil {
 		t.Fatalf("the sync failed: %v", err)
 	}
 	finding.Wait()
-	compareTruth(t, path, s.truth())
+	fixture.CompareTruth(t, path, s.truth())
 	if !told() {
 		t.Errorf("nothing was lost, so this shows nothing: no warning says %q", says)
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
@@ -44,7 +45,7 @@ func (o *oneShot) succeeds(t testing.TB, truth simulator.Truth) {
 	if code := o.wait(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, o.lastLine())
 	}
-	compareTruth(t, o.file, truth)
+	fixture.CompareTruth(t, o.file, truth)
 	o.leaves(t, "sync.c1z")
 }
 
@@ -243,7 +244,7 @@ func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 			if n := len(s.vendor.Requests()); n > 0 {
 				t.Errorf("%d requests were sent", n)
 			}
-			compareTruth(t, run.file, first.truth())
+			fixture.CompareTruth(t, run.file, first.truth())
 			run.leaves(t, "sync.c1z")
 		})
 	}

@@ -24,6 +24,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
@@ -125,7 +126,7 @@ func TestNothingIsSentInTheClear(t *testing.T) {
 		if came := f.arrivedPlain(); len(came) > 0 {
 			t.Errorf("without TLS arrived %q", came)
 		}
-		if finishedSync(t, run.file) {
+		if fixture.Finished(t, run.file) {
 			t.Error("the file holds a finished sync")
 		}
 	})

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"go/ast"
 	"os"
@@ -13,9 +14,12 @@ import (
 
 	"github.com/conductorone/baton-sdk/pkg/field"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
+
+var update = flag.Bool("update", false, "write the generated parts of the docs anew")
 
 func readme(t *testing.T) string {
 	t.Helper()
@@ -40,12 +44,12 @@ func marked(t *testing.T, text, marker string) string {
 // they stand there, but for the credentials and the URL, against simulators.
 func TestReadmeOneShot(t *testing.T) {
 	t.Parallel()
-	for _, vendor := range []string{ofRudderStack, ofGuru} {
+	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 		t.Run(vendor, func(t *testing.T) {
 			t.Parallel()
-			s := startVendor(t, vendor, simulator.Size{Users: 12, Groups: 3, MembersPerGroup: 4})
-			script := marked(t, readme(t), "run: "+s.connector)
-			for _, setting := range s.env {
+			s := fixture.Start(t, vendor, simulator.Size{Users: 12, Groups: 3, MembersPerGroup: 4})
+			script := marked(t, readme(t), "run: "+s.Connector)
+			for _, setting := range s.Env {
 				name, value, _ := strings.Cut(setting, "=")
 				line := regexp.MustCompile(`(?m)^export ` + name + `=.*$`)
 				if !line.MatchString(script) && name != "BATON_BASE_URL" {
@@ -62,12 +66,12 @@ func TestReadmeOneShot(t *testing.T) {
 			dir := t.TempDir()
 			cmd := exec.Command("sh", "-eu", "-c", script)
 			cmd.Dir = dir
-			cmd.Env = []string{"PATH=" + filepath.Dir(binary(t, s.connector)) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + t.TempDir()}
+			cmd.Env = []string{"PATH=" + filepath.Dir(binary(t, s.Connector)) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + t.TempDir()}
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			compareTruth(t, filepath.Join(dir, vendor+".c1z"), s.Truth())
+			fixture.CompareTruth(t, filepath.Join(dir, vendor+".c1z"), s.Truth())
 			if !strings.Contains(string(out), "sync finished") {
 				t.Errorf("does not say that it has finished:\n%s", out)
 			}

@@ -2,14 +2,12 @@ package e2e
 
 import (
 	"context"
-	"math/rand/v2"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
@@ -27,12 +25,12 @@ func TestALargeDirectory(t *testing.T) {
 	for vendor, opts := range inOneBody {
 		t.Run(vendor, func(t *testing.T) {
 			t.Parallel()
-			server := startVendor(t, vendor, simulator.Size{Users: people, GroupSizes: []int{team, 0, 7}}, opts...)
-			path, err := syncSource(context.Background(), t, server.connector, server.source(t, rest.Options{ReadAhead: true}), syncOptions{})
+			server := fixture.Start(t, vendor, simulator.Size{Users: people, GroupSizes: []int{team, 0, 7}}, opts...)
+			path, err := fixture.Sync(context.Background(), t, server.Connector, server.Source(t, rest.Options{ReadAhead: true}), fixture.SyncOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareTruth(t, path, server.now())
+			fixture.CompareTruth(t, path, server.Now())
 			bodies, size := 0, map[string]int{}
 			for grant := range server.Truth().Grants {
 				size[grant.Group]++
@@ -55,15 +53,15 @@ func TestALargeDirectory(t *testing.T) {
 
 // inOneBody makes the vendors answer with all members of a group at once.
 var inOneBody = map[string][]simulator.Option{
-	ofRudderStack: {simulator.WithFast()},
-	ofGuru:        {simulator.WithFault("members-in-one-body")},
+	fixture.RudderStack: {simulator.WithFast()},
+	fixture.Guru:        {simulator.WithFault("members-in-one-body")},
 }
 
 // asksForTheBody says that a request is answered with the members of the large
 // group, which is the first.
 func asksForTheBody(t *testing.T, vendor string, request simulator.Request, group string) bool {
 	t.Helper()
-	if vendor == ofGuru {
+	if vendor == fixture.Guru {
 		return strings.HasSuffix(request.Path, "/groups/"+group+"/members")
 	}
 	query, err := url.ParseQuery(request.Query)
@@ -85,8 +83,8 @@ func TestOneBodyOfMembers(t *testing.T) {
 	for vendor, opts := range inOneBody {
 		t.Run(vendor, func(t *testing.T) {
 			t.Parallel()
-			server := startVendor(t, vendor, simulator.Size{Users: size, GroupSizes: []int{size}}, opts...)
-			source := server.source(t, rest.Options{})
+			server := fixture.Start(t, vendor, simulator.Size{Users: size, GroupSizes: []int{size}}, opts...)
+			source := server.Source(t, rest.Options{})
 			group := ""
 			for _, id := range server.GroupIDs() {
 				group = id
@@ -125,93 +123,6 @@ func TestOneBodyOfMembers(t *testing.T) {
 			if n := len(server.Requests()); n != 1 {
 				t.Errorf("the body was read in %d requests, not one", n)
 			}
-		})
-	}
-}
-
-// coldStarts is a source that is made anew for every call, as by a function
-// that the cloud starts anew: nothing lives from call to call but the cursor.
-type coldStarts struct{ open func() directory.Source }
-
-func (c coldStarts) Check(ctx context.Context) error { return c.open().Check(ctx) }
-
-func (c coldStarts) Users(ctx context.Context, cursor string) (directory.Page[directory.User], error) {
-	return c.open().Users(ctx, cursor)
-}
-
-func (c coldStarts) Groups(ctx context.Context, cursor string) (directory.Page[directory.Group], error) {
-	return c.open().Groups(ctx, cursor)
-}
-
-func (c coldStarts) Group(ctx context.Context, id string) (directory.Group, error) {
-	return c.open().Group(ctx, id)
-}
-
-func (c coldStarts) Members(ctx context.Context, groupID, cursor string) (directory.Page[directory.Member], error) {
-	return c.open().Members(ctx, groupID, cursor)
-}
-
-// coldManyStarts is coldStarts for a source of all memberships.
-type coldManyStarts struct{ coldStarts }
-
-func (c coldManyStarts) Memberships(ctx context.Context, cursor string) (directory.Page[directory.Membership], error) {
-	return c.open().(directory.Memberships).Memberships(ctx, cursor)
-}
-
-// TestChangesBetweenSlicesLoseNobody shows that a body that is handed on in
-// slices, and is read anew for each of them, may change in between: whoever is
-// in all of its versions arrives. It also shows that a cursor is all that a
-// walk needs to go on in another process.
-func TestChangesBetweenSlicesLoseNobody(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name, vendor string
-		many         bool
-		opts         []simulator.Option
-	}{
-		{"RudderStack in one walk", ofRudderStack, true, nil},
-		{"RudderStack group by group", ofRudderStack, false, nil},
-		{"Guru in one body", ofGuru, false, []simulator.Option{simulator.WithFault("members-in-one-body")}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			server := startVendor(t, c.vendor, simulator.Size{Users: 2000, GroupSizes: []int{0, 1600, 1, 750, 751}},
-				append(c.opts, simulator.WithFast())...)
-			big := map[string]bool{}
-			for _, id := range server.GroupIDs() {
-				big[id] = true
-			}
-			seeded := rand.New(rand.NewPCG(3, 4)) // the same changes in every run
-			var mu sync.Mutex
-			changes := 0
-			server.OnRequest(func(_ int, r *http.Request) {
-				if !members.asked(r) {
-					return
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				people, teams := server.UserIDs(), server.GroupIDs()
-				for _, team := range teams {
-					for range 5 {
-						changes++
-						server.RemoveMember(team, people[seeded.IntN(len(people))])
-						server.AddMember(team, people[seeded.IntN(len(people))])
-					}
-				}
-			})
-			starts := coldStarts{func() directory.Source { return server.source(t, rest.Options{}) }}
-			var source directory.Source = starts
-			if c.many {
-				source = coldManyStarts{starts}
-			}
-			path, err := syncSource(context.Background(), t, server.connector, source, syncOptions{workers: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if changes == 0 {
-				t.Fatal("nothing changed")
-			}
-			compareTruth(t, path, server.Truth())
 		})
 	}
 }

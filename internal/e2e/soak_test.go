@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 	"github.com/conductorone/baton-connectors/pkg/rest"
@@ -107,7 +108,7 @@ func TestSoak(t *testing.T) {
 				for round := range syncs {
 					began, asked := time.Now(), len(s.vendor.Requests())
 					file := d.weathers(bound)
-					compareTruth(t, file, s.truth())
+					fixture.CompareTruth(t, file, s.truth())
 					now := d.footprint()
 					t.Logf("sync %d: %s, %d requests, %d files, RSS %v KiB", round+1, time.Since(began).Round(time.Second/10), len(s.vendor.Requests())-asked, now.files, now.kib)
 					if runtime.GOOS == "linux" {
@@ -213,31 +214,31 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	// Not in parallel: goroutines are counted for the whole process.
 	var before, troubles int
 	for round := range 3 {
-		for _, vendor := range []string{ofRudderStack, ofGuru} {
+		for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 			t.Run(fmt.Sprintf("%s %d", vendor, round), func(t *testing.T) {
-				server := startVendor(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}})
-				source := server.source(t, rest.Options{ReadAhead: true})
+				server := fixture.Start(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}})
+				source := server.Source(t, rest.Options{ReadAhead: true})
 				for range 2 {
-					path, err := syncSource(context.Background(), t, server.connector, source, syncOptions{})
+					path, err := fixture.Sync(context.Background(), t, server.Connector, source, fixture.SyncOptions{})
 					if err != nil {
 						t.Fatal(err)
 					}
-					compareTruth(t, path, server.Truth())
+					fixture.CompareTruth(t, path, server.Truth())
 				}
-				broken := startVendor(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3, 5}}, simulator.WithFault("forbidden", simulator.When{From: 6}))
-				if _, err := syncSource(context.Background(), t, broken.connector, broken.source(t, rest.Options{ReadAhead: true}), syncOptions{}); err == nil {
+				broken := fixture.Start(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3, 5}}, simulator.WithFault("forbidden", simulator.When{From: 6}))
+				if _, err := fixture.Sync(context.Background(), t, broken.Connector, broken.Source(t, rest.Options{ReadAhead: true}), fixture.SyncOptions{}); err == nil {
 					t.Fatal("the sync did not fail")
 				}
 				// On the worst of days a request hangs as well.
 				weather := append(badWeather(round+1), simulator.WithFault("hang", simulator.When{From: 4, To: 4}))
-				rough := startVendor(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}}, weather...)
+				rough := fixture.Start(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}}, weather...)
 				stats := &rest.Stats{}
-				path, err := syncSource(context.Background(), t, rough.connector,
-					rough.source(t, rest.Options{ReadAhead: true, Timeout: time.Second, Stats: stats}), syncOptions{})
+				path, err := fixture.Sync(context.Background(), t, rough.Connector,
+					rough.Source(t, rest.Options{ReadAhead: true, Timeout: time.Second, Stats: stats}), fixture.SyncOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				compareTruth(t, path, rough.Truth())
+				fixture.CompareTruth(t, path, rough.Truth())
 				troubles += int(stats.Retries())
 			})
 		}

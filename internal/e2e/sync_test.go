@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -37,7 +38,7 @@ func scimPagesOf(n int) int {
 // leaves nothing of the first.
 func TestSync(t *testing.T) {
 	t.Parallel()
-	for _, vendor := range []string{ofRudderStack, ofGuru} {
+	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 		for _, c := range []struct {
 			users  int
 			groups []int
@@ -51,16 +52,16 @@ func TestSync(t *testing.T) {
 			{2345, []int{0, 1, 100, 101, 1500}},
 			{3, make([]int, 101)},
 		} {
-			if vendor == ofGuru && c.users == 0 {
+			if vendor == fixture.Guru && c.users == 0 {
 				continue // the caller is always a member
 			}
 			t.Run(fmt.Sprintf("%s/%d users, %d groups", vendor, c.users, len(c.groups)), func(t *testing.T) {
 				t.Parallel()
-				server := startVendor(t, vendor, simulator.Size{Users: c.users, GroupSizes: append([]int{}, c.groups...)})
+				server := fixture.Start(t, vendor, simulator.Size{Users: c.users, GroupSizes: append([]int{}, c.groups...)})
 				file := filepath.Join(t.TempDir(), "sync.c1z")
 
 				stats := syncFile(t, server, file)
-				compareTruth(t, file, server.now())
+				fixture.CompareTruth(t, file, server.Now())
 				checkRequests(t, vendor, server, stats)
 
 				server.ForgetRequests()
@@ -74,26 +75,18 @@ func TestSync(t *testing.T) {
 					server.DeleteGroup(ids[len(ids)-2])
 				}
 				stats = syncFile(t, server, file)
-				compareTruth(t, file, server.now())
+				fixture.CompareTruth(t, file, server.Now())
 				checkRequests(t, vendor, server, stats)
 			})
 		}
 	}
 }
 
-// now is what a sync of the directory as it stands must hold, with nothing
-// excused as having changed in the meantime.
-func (v *vendorServer) now() simulator.Truth {
-	truth := v.Truth()
-	truth.Passing, truth.PassingGrants = nil, nil
-	return truth
-}
-
 // syncFile runs the vendor's command once, configured by the environment as
 // in a container, and returns how often the syncer called the connector.
-func syncFile(t *testing.T, server *vendorServer, file string) map[string]int {
+func syncFile(t *testing.T, server *fixture.Vendor, file string) map[string]int {
 	t.Helper()
-	p := start(t, binary(t, server.connector), append(server.env, "BATON_LOG_FORMAT=json"), "--file", file)
+	p := start(t, binary(t, server.Connector), append(server.Env, "BATON_LOG_FORMAT=json"), "--file", file)
 	if code := p.wait(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
@@ -143,7 +136,7 @@ func scimMembershipCalls(groups []string, sizes map[string]int) bounds {
 // checkRequests shows that a sync takes the requests that the size of the
 // directory asks for and no more, and as many calls of the syncer as they
 // bring rows for.
-func checkRequests(t *testing.T, vendor string, server *vendorServer, calls map[string]int) {
+func checkRequests(t *testing.T, vendor string, server *fixture.Vendor, calls map[string]int) {
 	t.Helper()
 	users, groups := len(server.UserIDs()), server.GroupIDs()
 	sizes := map[string]int{}
@@ -152,7 +145,7 @@ func checkRequests(t *testing.T, vendor string, server *vendorServer, calls map[
 	}
 	// That it asks these twice is the SDK's own way.
 	want, wantCalls := map[string]int{}, map[string]bounds{"list-resource-types": {2, 2}, "list-static-entitlements": {2, 2}}
-	if vendor == ofRudderStack {
+	if vendor == fixture.RudderStack {
 		// One of each to check the credentials; groups once for themselves and
 		// once for their members.
 		want["/Users"] = 1 + scimPagesOf(users)

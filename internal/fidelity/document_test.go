@@ -1,4 +1,4 @@
-package e2e
+package fidelity
 
 import (
 	"flag"
@@ -18,7 +18,9 @@ var update = flag.Bool("update", false, "write the generated parts of the docs a
 
 // shown is a row of docs/fidelity.md whose test is a function of its own.
 type shown struct {
-	vendor, does, outcome, test string
+	vendor, does, outcome string
+	// dir is the test's package, below the repository.
+	dir, test string
 }
 
 const fidelityFile = "../../docs/fidelity.md"
@@ -29,19 +31,21 @@ A person who is missing from a sync that succeeded loses access. So a sync has t
 holds exactly what the vendor said, or the sync fails, the file holds no finished sync, and one line says what
 failed, where (method and URL without its query), the likely cause and the next step.
 
-Each row below is a test. One of TestFidelity runs a whole sync through ConductorOne's own syncer against a simulator
-that behaves so, and compares every user, group, entitlement and grant of the c1z with the simulator's directory, or
-checks the failure: its gRPC code, its words, at most 200 characters of the vendor's answer in it, a bounded number of
-requests. There, what must be right is synced twice: with read-ahead and four workers, as the binaries do, and one call
-at a time, without read-ahead, group by group, as for a function that is frozen between calls. Run one such row with
+Each row below is a test. One of TestFidelity reads a simulator that behaves so, over HTTP, and compares every user,
+group and membership with the simulator's directory, or checks the failure: its gRPC code, its words, at most 200
+characters of the vendor's answer in it, a bounded number of requests. It reads twice: as a connector, with prefetch and
+four calls at a time, as the binaries do; and from the source itself, made anew for every call, without prefetch, as in
+a function that the cloud starts anew, the memberships both in one walk and group by group. Whatever it reads, it looks
+for the credential in cursors, errors, rows and the log. A retry waits as the SDK's syncer does, on a clock that jumps.
+Run one row with
 
-    go test ./internal/e2e -run 'TestFidelity/rudderstack/wrap-around'
+    go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'
 
-"Right" means that the c1z equals the vendor's truth. A failure shows its gRPC code, which is also the exit code of the
+"Right" means that what is read equals the vendor's truth. A failure shows its gRPC code, which is also the exit code of the
 command: InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13, Unauthenticated 16.
 Aborted means that another run, later, may well succeed.
 
-This file is written by ` + "`go test ./internal/e2e -run TestFidelityDocument -update`" + `, and a test fails when it is not
+This file is written by ` + "`go test ./internal/fidelity -run TestFidelityDocument -update`" + `, and a test fails when it is not
 what the tests say.
 `
 
@@ -79,7 +83,7 @@ func TestFidelityDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Error("docs/fidelity.md is not what the tests say; run go test ./internal/e2e -run TestFidelityDocument -update")
+		t.Error("docs/fidelity.md is not what the tests say; run go test ./internal/fidelity -run TestFidelityDocument -update")
 	}
 	there := testsOf(t, ".")
 	for _, row := range badDays {
@@ -94,9 +98,8 @@ func TestFidelityDocument(t *testing.T) {
 		}
 	}
 	for _, row := range shownElsewhere {
-		name, _, _ := strings.Cut(row.test, "/")
-		if !there[name] {
-			t.Errorf("there is no test %s, which should show that a vendor %s", name, row.does)
+		if !testsOf(t, filepath.Join("../..", row.dir))[row.test] {
+			t.Errorf("there is no test %s in %s, which should show that a vendor %s", row.test, row.dir, row.does)
 		}
 	}
 	seen := map[string]bool{}
@@ -129,7 +132,7 @@ func fidelityDocument() string {
 		}
 		for _, row := range shownElsewhere {
 			if row.vendor == part.vendor {
-				fmt.Fprintf(&b, "| %s | %s | `%s` |\n", cell(row.does), cell(row.outcome), row.test)
+				fmt.Fprintf(&b, "| %s | %s | `%s` in `%s` |\n", cell(row.does), cell(row.outcome), row.test, row.dir)
 			}
 		}
 	}
@@ -175,9 +178,9 @@ func testsOf(t *testing.T, dir string) map[string]bool {
 
 // shownElsewhere are the rows whose test is not a subtest of TestFidelity.
 var shownElsewhere = []shown{
-	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, in as many requests as the sizes ask for; a second run replaces the first", "TestSync"},
-	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "TestOneBodyOfMembers"},
-	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "TestChangesBetweenSlicesLoseNobody"},
-	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "TestALargeDirectory"},
-	{ofRudderStack, "pages wrong in two ways at a time", "right, or fails", "TestTwoDeviationsAtOnce"},
+	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, in as many requests as the sizes ask for; a second run replaces the first", "internal/e2e", "TestSync"},
+	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "internal/e2e", "TestOneBodyOfMembers"},
+	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "internal/fidelity", "TestChangesBetweenSlicesLoseNobody"},
+	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "internal/e2e", "TestALargeDirectory"},
+	{ofRudderStack, "pages wrong in two ways at a time", "right, or fails", "internal/fidelity", "TestTwoDeviationsAtOnce"},
 }

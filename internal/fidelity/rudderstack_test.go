@@ -1,4 +1,4 @@
-package e2e
+package fidelity
 
 import (
 	"google.golang.org/grpc/codes"

@@ -1,4 +1,4 @@
-package e2e
+package fidelity
 
 import (
 	"google.golang.org/grpc/codes"
@@ -51,7 +51,7 @@ func guruBehaviours() []behaviour {
 			code: codes.Unauthenticated, words: []string{"/groups/usergroups", "401"},
 		},
 		{
-			name: "usergroups-500", waits: true, on: groups, from: 2, outage: true, does: "answers 500 to /groups/usergroups for longer than the outage limit",
+			name: "usergroups-500", on: groups, from: 2, warm: true, does: "answers 500 to /groups/usergroups for longer than the outage limit",
 			code: codes.Aborted, words: []string{"/groups/usergroups", "500", "no good answer since"},
 		},
 		{

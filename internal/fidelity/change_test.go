@@ -1,4 +1,4 @@
-package e2e
+package fidelity
 
 import (
 	"math/rand/v2"
@@ -78,7 +78,7 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "member-joined-between", does: "gains a user and member after its users were listed", warns: "dangling",
+			name: "member-joined-between", does: "gains a user and member after its users were listed",
 			set: func(s *simulator.Server) {
 				at(s, members, 4, func() {
 					late := s.AddUser("late@example.com")
@@ -116,11 +116,11 @@ func changeBehaviours() []behaviour {
 		},
 	}
 	for i := range all {
-		all[i].vendor, all[i].fault, all[i].tolerant = ofBoth, "-", true
+		all[i].vendor, all[i].fault = ofBoth, "-"
 	}
 	// Guru's tokens name the row to go on from; SCIM's indexes move.
 	forGuru, forRudderStack := deletions, deletions
-	forGuru.vendor, forGuru.name, forGuru.fault, forGuru.tolerant = ofGuru, "users-deleted-always", "-", true
+	forGuru.vendor, forGuru.name, forGuru.fault = ofGuru, "users-deleted-always", "-"
 	forRudderStack.vendor, forRudderStack.name, forRudderStack.fault = ofRudderStack, "users-deleted-always", "-"
 	forRudderStack.code, forRudderStack.words = codes.Aborted, []string{"list users", "changed too much while it was read", "run the sync again"}
 	return append(all, forGuru, forRudderStack)

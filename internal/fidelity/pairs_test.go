@@ -1,10 +1,12 @@
-package e2e
+package fidelity
 
 import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
@@ -31,22 +33,26 @@ func TestTwoDeviationsAtOnce(t *testing.T) {
 			t.Parallel()
 			for _, second := range append([]string{""}, pagings[i+1:]...) {
 				for _, n := range []int{1, 50, 100, 230} {
-					opts := []simulator.Option{simulator.WithFast(), simulator.WithFault(first)}
-					if second != "" {
-						opts = append(opts, simulator.WithFault(second))
-					}
-					server := startVendor(t, ofRudderStack, simulator.Size{Users: n}, opts...)
-					err := walkUsers(server.source(t, rest.Options{}), server.Truth())
-					if err != nil {
-						t.Errorf("%s and %s, %d users: %v", first, second, n, err)
-					}
-					if asked := len(server.Requests()); asked > 150 {
-						t.Errorf("%s and %s, %d users: %d requests", first, second, n, asked)
-					}
-					server.Close()
+					synctest.Test(t, func(t *testing.T) { pair(t, n, first, second) })
 				}
 			}
 		})
+	}
+}
+
+func pair(t *testing.T, n int, first, second string) {
+	t.Helper()
+	opts := []simulator.Option{simulator.WithFast(), simulator.WithMemory(), simulator.WithFault(first)}
+	if second != "" {
+		opts = append(opts, simulator.WithFault(second))
+	}
+	server := fixture.Start(t, ofRudderStack, simulator.Size{Users: n}, opts...)
+	defer server.Close()
+	if err := walkUsers(server.Source(t, rest.Options{}), server.Truth()); err != nil {
+		t.Errorf("%s and %s, %d users: %v", first, second, n, err)
+	}
+	if asked := len(server.Requests()); asked > 150 {
+		t.Errorf("%s and %s, %d users: %d requests", first, second, n, asked)
 	}
 }
 

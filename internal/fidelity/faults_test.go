@@ -1,4 +1,4 @@
-package e2e
+package fidelity
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 // run under load: what was measured stands beside what happens.
 type badDay struct {
 	fault, happens, measured string
-	// tests are names of tests, after the directory below the repository
-	// where they are not of this package.
+	// tests are names of tests of this package or, after its directory below
+	// the repository, of another.
 	tests []string
 }
 
@@ -18,7 +18,7 @@ var badDays = []badDay{
 	{
 		"429 on every third request", "waits as long as the vendor says, all workers together; right",
 		"both binaries, 1, 4 and 16 workers: right; each pause is logged once",
-		[]string{"TestRateLimitsAreWaitedOut", "pkg/rest TestPauseHoldsAllRequestsBack", "pkg/rest TestAPauseIsLoggedOnce"},
+		[]string{"internal/e2e TestRateLimitsAreWaitedOut", "pkg/rest TestPauseHoldsAllRequestsBack", "pkg/rest TestAPauseIsLoggedOnce"},
 	},
 	{
 		"`Retry-After` as seconds, as a date, as words; reset headers in seconds, milliseconds, since 1970", "the wait is what was meant; where nothing was, 2 s and twice as long each time, up to 32 s",
@@ -38,7 +38,7 @@ var badDays = []badDay{
 	{
 		"no good answer for 15 minutes (`--outage-minutes`)", "ends with Aborted, says since when and what the last answer was; the file stays as it was; a run within the hour goes on with the memberships, if the outage came while those were read",
 		"on a clock of the test: not before, not after; two faults an hour apart are no outage",
-		[]string{"pkg/rest TestOutageEnds", "TestAnOutageCostsNoFile", "TestASyncGoesOnAfterAnOutage"},
+		[]string{"pkg/rest TestOutageEnds", "internal/e2e TestAnOutageCostsNoFile", "internal/e2e TestASyncGoesOnAfterAnOutage"},
 	},
 	{
 		"failures in a row", "the wait grows from 1 s to 30 s and is short again after a success",
@@ -53,33 +53,33 @@ var badDays = []badDay{
 	{
 		"a redirect or a link to another origin, to http, to another name of the same host", "fails; nothing arrives there",
 		"both binaries, a listener at the other origin",
-		[]string{"pkg/rest TestCredentialStaysAtOneOrigin", "TestNothingIsSentInTheClear", "TestNothingLeaks"},
+		[]string{"pkg/rest TestCredentialStaysAtOneOrigin", "internal/e2e TestNothingIsSentInTheClear", "internal/e2e TestNothingLeaks"},
 	},
 	{
 		"a connection that is refused, or a name that is not resolved, in the middle of a sync", "is asked for again; right",
 		"in-process; DNS with an answer of failure and one of no such name",
-		[]string{"TestAConnectionThatIsRefusedOnceCostsNobody", "TestANameThatIsLostOnceCostsNobody"},
+		[]string{"internal/e2e TestAConnectionThatIsRefusedOnceCostsNobody", "internal/e2e TestANameThatIsLostOnceCostsNobody"},
 	},
 	{
 		"a proxy in the environment; a private certificate authority", "are used; without the authority the run fails and names `SSL_CERT_FILE`",
 		"both binaries",
-		[]string{"TestAProxyFromTheEnvironmentIsUsed", "TestAHostInNoProxyIsReachedDirectly", "TestAPrivateAuthorityIsTrustedWhereItIsNamed"},
+		[]string{"internal/e2e TestAProxyFromTheEnvironmentIsUsed", "internal/e2e TestAHostInNoProxyIsReachedDirectly", "internal/e2e TestAPrivateAuthorityIsTrustedWhereItIsNamed"},
 	},
 	{
 		"1 GiB of blanks, also as 1 MiB of gzip; a header of 12 MiB; 100,000 nested lists", "fails: FailedPrecondition",
 		"the connector's process stays below 400 MiB, with 16 such answers at a time",
-		[]string{"TestMonstersAreRefusedInLittleMemory", "pkg/rest TestBodiesAreBounded", "pkg/rest TestManyBombsAreReadOneAtATime"},
+		[]string{"internal/e2e TestMonstersAreRefusedInLittleMemory", "pkg/rest TestBodiesAreBounded", "pkg/rest TestManyBombsAreReadOneAtATime"},
 	},
 	{
 		"the failures of the wire above, and others, at `--log-level debug`",
 		"no credential, plain, percent-encoded or in base64, in output, errors, page tokens, C1's messages, c1z or what a killed run leaves; in output and errors at `info` and above nobody's address",
 		"one-shots: RudderStack 59 ways, of which 37 fail, Guru 58, of which 36 fail; in a daemon 37 and 36 of them",
-		[]string{"TestNothingLeaks", "TestNothingLeaksIntoC1", "TestNothingLeaksIntoTemporaryFiles", "TestNothingLeaksInAnOutage", "TestNoPageTokenNamesAnybody"},
+		[]string{"internal/e2e TestNothingLeaks", "internal/e2e TestNothingLeaksIntoC1", "internal/e2e TestNothingLeaksIntoTemporaryFiles", "TestFidelity"},
 	},
 	{
 		"jitter, 5 % of 429, 5 % of 5xx, resets, truncated and slow bodies together, sync after sync in a daemon", "every c1z is right; no goroutine and no file stays open; memory is level",
 		"20,000 users and 200,000 memberships, all four daemons at once on two cores, two syncs each, all right: RudderStack with 4 and 16 workers 30 to 44 s, 1,049 requests of which 149 failed, connector 53 MB; Guru with 4 and 16 workers 153 to 350 s, 10,935 requests of which 1,325 failed, connector 51 to 55 MB. Small directories: 24 syncs in a row, 39 to 47 MB",
-		[]string{"TestSoak", "TestNoGoroutineIsLeft"},
+		[]string{"internal/e2e TestSoak", "internal/e2e TestNoGoroutineIsLeft"},
 	},
 }
 
