@@ -9,7 +9,6 @@ import (
 
 	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
-	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
 // pagesOf is how many requests a list of n rows takes, at size rows a page:
@@ -119,18 +118,19 @@ type bounds struct{ least, most int }
 func (b bounds) plus(c bounds) bounds { return bounds{b.least + c.least, b.most + c.most} }
 
 // scimMembershipCalls is how many calls of the syncer the members of
-// RudderStack's groups take: each page of groups brings theirs, which are
-// handed on in slices.
+// RudderStack's groups take: each page of groups brings theirs. The connector
+// splits large pages and merges small ones.
 func scimMembershipCalls(groups []string, sizes map[string]int) bounds {
-	n := 0
+	n, all := 0, 0
 	for page := range scimPagesOf(len(groups)) {
 		members := 0
 		for _, id := range groups[min(100*page, len(groups)):min(100*page+100, len(groups))] {
 			members += sizes[id]
 		}
-		n += pagesOf(members, directory.MaxRows)
+		n += pagesOf(members, 750)
+		all += members
 	}
-	return bounds{n, n}
+	return bounds{pagesOf(all, 750), n}
 }
 
 // checkRequests shows that a sync takes the requests that the size of the

@@ -37,7 +37,7 @@ func (s *Source) Check(ctx context.Context) error {
 
 func (s *Source) checkToken(ctx context.Context) error {
 	err := s.client.Get(ctx, rest.Request{Path: []string{whoAmI}}, userToken)
-	switch httpStatus(err) {
+	switch rest.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 		// The path takes a right of its own (read:identity in Guru's Swagger).
 		// The lists show whether the token can read what a sync reads.
@@ -92,14 +92,14 @@ func userToken(a *rest.Answer) error {
 	if a.Status != http.StatusOK || a.First() != '{' {
 		return a.Fault("the answer does not say who the token belongs to", "")
 	}
-	var answer struct {
-		TokenType text            `json:"tokenType"`
+	answer, err := rest.JSON[struct {
+		TokenType rest.Text       `json:"tokenType"`
 		User      *map[string]any `json:"user"`
-	}
-	if err := a.JSON(&answer); err != nil {
+	}](a)
+	if err != nil {
 		return err
 	}
-	kind := strings.ToUpper(answer.TokenType.trim())
+	kind := strings.ToUpper(answer.TokenType.Trim())
 	switch {
 	case kind == "COLLECTION":
 	case answer.User != nil:

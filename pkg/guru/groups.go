@@ -20,7 +20,7 @@ func (s *Source) Groups(ctx context.Context, text string) (directory.Page[direct
 	if text == "" {
 		return s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at) })
 	}
-	at, err := parseCursor(text, s.groups.id)
+	at, err := s.groups.parse(text)
 	if err != nil {
 		return directory.Page[directory.Group]{}, err
 	}
@@ -29,7 +29,7 @@ func (s *Source) Groups(ctx context.Context, text string) (directory.Page[direct
 
 func (s *Source) groupsAt(ctx context.Context, at cursor) (directory.Page[directory.Group], error) {
 	rows, next, err := s.groups.read(ctx, s.client, at)
-	return directory.Page[directory.Group]{Rows: rows, Next: next}, err
+	return directory.Page[directory.Group]{Rows: rows, Next: s.groups.encode(next)}, err
 }
 
 // peekGroups reads all of the first page and nothing beyond it.
@@ -60,7 +60,7 @@ func (s *Source) firstGroups(read func(cursor) (directory.Page[directory.Group],
 // may not be read. A credential that is refused, and a vendor that is slow or
 // has a fault, are the same there.
 func elsewhere(err error) bool {
-	switch httpStatus(err) {
+	switch rest.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 		return true
 	}
@@ -75,7 +75,7 @@ func groupsPath(via route) []string {
 	return []string{groups}
 }
 
-func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
+func decodeGroups(a *rest.Answer, page int) ([]directory.Group, error) {
 	empty := noneIsEmpty
 	if page > 1 {
 		empty = noContentIsEmpty
@@ -93,9 +93,8 @@ func decodeGroups(a *rest.Answer, page uint64) ([]directory.Group, error) {
 	}
 	out := make([]directory.Group, len(rows))
 	for i := range rows {
-		var missing string
-		if out[i], missing = rows[i].group(); missing != "" {
-			return nil, incomplete(a, page, i, missing)
+		if out[i], err = rows[i].group(); err != nil {
+			return nil, badRow(a, page, i, err)
 		}
 	}
 	return out, nil
@@ -122,42 +121,65 @@ func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) 
 	}
 }
 
-// contradicts is the error about a place where nothing is found that the list
-// of groups tells of.
-func contradicts(notFound error, what string) error {
-	contradiction := &rest.Error{Code: codes.FailedPrecondition, What: what, Advice: rest.Advice{
-		Cause: "the user may not read this group, or a proxy hides the path",
-		Next:  "use the API token of a user with an administrative role on the team, and check the base URL",
-	}}
-	var e *rest.Error
-	if errors.As(notFound, &e) {
-		contradiction.URL, contradiction.Status = e.URL, e.Status
-	}
-	return contradiction
-}
-
 func (s *Source) groupAt(ctx context.Context, id string) (directory.Group, error) {
-	var group directory.Group
-	err := s.client.Get(ctx, rest.Request{Path: []string{groups, id}, Item: true}, func(a *rest.Answer) error {
+	return rest.Get(ctx, s.client, rest.Request{Path: []string{groups, id}, Item: true}, func(a *rest.Answer) (directory.Group, error) {
 		if a.Status != http.StatusOK || a.First() != '{' {
-			return a.Fault("the answer is not a group", "")
+			return directory.Group{}, a.Fault("the answer is not a group", "")
 		}
-		var fields groupRow
-		if err := a.JSON(&fields); err != nil {
-			return err
+		row, err := rest.JSON[groupRow](a)
+		if err != nil {
+			return directory.Group{}, err
 		}
-		group, _ = fields.group()
+		group, _ := row.group()
 		if !strings.EqualFold(group.ID, id) {
-			return a.Errorf(codes.FailedPrecondition, rest.Advice{
+			return directory.Group{}, a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "not Guru's API but another server or a proxy answered",
 				Next:  "check the base URL",
 			}, "the answer is not the group that was asked for")
 		}
 		group.ID = id
-		return nil
+		return group, nil
 	})
-	if err != nil {
+}
+
+// groupRow is what Guru calls a UserGroup. Its numberOfMembers is left out:
+// samples state 0 for the group of all members.
+type groupRow struct {
+	ID              rest.Text `json:"id"`
+	Name            rest.Text `json:"name"`
+	DateCreated     rest.Text `json:"dateCreated"`
+	GroupIdentifier rest.Text `json:"groupIdentifier"`
+	Modifiable      rest.Bool `json:"modifiable"`
+	ManagedByScim   rest.Bool `json:"managedByScim"`
+}
+
+// group is the row in the words of the directory. The error says what is wrong
+// if the row is not complete.
+func (r *groupRow) group() (directory.Group, error) {
+	id := r.ID.Trim()
+	if r.ID.Invalid {
+		return directory.Group{}, errIDKind
+	}
+	if err := directory.CheckID(id); err != nil {
 		return directory.Group{}, err
 	}
-	return group, nil
+	g := directory.Group{
+		ID:        id,
+		Name:      r.Name.Trim(),
+		CreatedAt: date(r.DateCreated.Value),
+		Profile:   map[string]any{"group_id": id},
+	}
+	if g.Name == "" {
+		g.Name = id
+	}
+	if identifier := r.GroupIdentifier.Trim(); identifier != "" {
+		g.Profile["group_identifier"] = identifier
+	}
+	if r.Modifiable.Stated {
+		g.Profile["modifiable"] = r.Modifiable.Value
+	}
+	if r.ManagedByScim.Stated {
+		g.Profile["managed_by_scim"] = r.ManagedByScim.Value
+	}
+	return g, nil
 }

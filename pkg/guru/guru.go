@@ -9,13 +9,12 @@
 // Guru's identity is the e-mail address: it is the top-level id of a row and
 // the only key that both the list of members and the lists of a group's
 // members have in every documented sample. Users are keyed by it in lower
-// case; row.go holds the one rule that both lists follow.
+// case; userKey is the one rule that both lists follow.
 package guru
 
 import (
 	"context"
 	"encoding/base64"
-	"net/http"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/guru/config"
@@ -46,9 +45,8 @@ const (
 type Source struct {
 	client *rest.Client
 
-	users       list[row]
-	groups      list[directory.Group]
-	memberships *keep[directory.Member]
+	users  list[userRow]
+	groups list[directory.Group]
 
 	checked progress
 	// usersAlone is that of the rest.Options.
@@ -97,55 +95,21 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.So
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{client: client, checked: progress{now: opts.Now}, usersAlone: opts.UsersAlone}
-	s.users = list[row]{
-		id:     directory.Fingerprint("users"),
-		path:   func(route) []string { return []string{members} },
-		decode: decodeUsers,
-		key:    func(r row) string { return r.key },
-		kept:   newKeep[row](opts.Now, maxKeptUsers),
-	}
-	s.groups = list[directory.Group]{
-		id:     directory.Fingerprint("groups"),
-		path:   groupsPath,
-		decode: decodeGroups,
-		key:    func(g directory.Group) string { return g.ID },
-		kept:   newKeep[directory.Group](opts.Now, maxKeptGroups),
-	}
-	s.memberships = newKeep[directory.Member](opts.Now, maxKeptMembers)
-	return s, nil
-}
-
-// explain names the likely cause of an HTTP status and the next step, in
-// Guru's terms.
-func explain(status int) rest.Advice {
-	switch status {
-	case http.StatusBadRequest:
-		return rest.Advice{
-			Cause: "Guru does not accept the request or its paging token",
-			Next:  "run the sync again; if it fails again, check that the base URL ends in /api/v1",
-		}
-	case http.StatusUnauthorized:
-		return rest.Advice{
-			Cause: "Guru refused the pair of user e-mail and API token",
-			Next:  "check that the token belongs to that user and has not been revoked",
-		}
-	case http.StatusForbidden:
-		return rest.Advice{
-			Cause: "the user may not read the team's members or groups, or the token is a collection token",
-			Next:  "use the API token of a user with an administrative role on the team",
-		}
-	case http.StatusNotFound, http.StatusGone:
-		return rest.Advice{
-			Cause: "Guru serves nothing at this path",
-			Next:  "check that the base URL ends in /api/v1, as in " + config.DefaultBaseURL,
-		}
-	case http.StatusTooManyRequests:
-		return rest.Advice{
-			Cause: "Guru limits requests",
-			Next:  "the sync waits and goes on; fewer --workers ask less; if it ends with this, run it again later",
-		}
-	default:
-		return rest.Advice{}
-	}
+	return &Source{
+		client:     client,
+		checked:    progress{now: opts.Now},
+		usersAlone: opts.UsersAlone,
+		users: list[userRow]{
+			name:   "guru users 2",
+			path:   func(route) []string { return []string{members} },
+			decode: decodeUsers,
+			key:    func(r userRow) string { return r.key },
+		},
+		groups: list[directory.Group]{
+			name:   "guru groups 2",
+			path:   groupsPath,
+			decode: decodeGroups,
+			key:    func(g directory.Group) string { return g.ID },
+		},
+	}, nil
 }

@@ -11,13 +11,15 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 const (
+	// maxPages ends a walk that a vendor would never end. At Guru's page sizes
+	// it is a quarter of a million users, or half a million members of one group.
+	maxPages = 5_000
 	// maxRestarts is how often a walk begins again because Guru no longer
 	// knows its paging token, whose life is not documented.
 	maxRestarts = 1
@@ -25,138 +27,148 @@ const (
 	// before the walk is taken for endless. A page that is served twice is no
 	// harm.
 	maxRepeats = 3
-	// maxAheadBody is the largest answer behind which another is asked for
+	// maxPrefetchBody is the largest answer behind which another is asked for
 	// before it is read. Pages as documented have a tenth of it.
-	maxAheadBody = 256 << 10
+	maxPrefetchBody = 256 << 10
 )
 
-// list is one of Guru's lists, read a page at a time.
+// list is one of Guru's lists, read a page at a time. A page names the next in
+// its Link header alone, so pages are read one after the other.
 type list[T any] struct {
-	// id is the fingerprint that the cursors of this list carry.
-	id   uint64
+	// name is unique; a cursor of one list is refused by the others. It ends in
+	// the version of the cursor's fields.
+	name string
+	// path is where the list is read.
 	path func(route) []string
 	// decode reads the rows of a page, which counts from 1.
-	decode func(a *rest.Answer, page uint64) ([]T, error)
+	decode func(a *rest.Answer, page int) ([]T, error)
 	// key is what a row is known by from one reading to the next.
-	key  func(T) string
-	kept *keep[T]
+	key func(T) string
+}
+
+// route says which of the two paths of the list of groups a walk keeps to.
+type route int
+
+const (
+	unrouted route = iota
+	viaUserGroups
+	viaGroups
+)
+
+// cursor is a place in a walk. Page 0 is behind the last page.
+type cursor struct {
+	Route route `json:"route,omitempty"`
+	// Page counts from 1.
+	Page int `json:"page"`
+	// Token is the vendor's name of the page, empty on page 1.
+	Token []byte `json:"token,omitempty"`
+	// Restarts counts how often the walk began again.
+	Restarts int `json:"restarts,omitempty"`
+	// Tokens has seen all tokens of the walk, Rows the rows of all its pages.
+	// Repeats counts how often rows came round.
+	Tokens  directory.Trail `json:"tokens"`
+	Rows    directory.Trail `json:"rows"`
+	Repeats int             `json:"repeats,omitempty"`
 }
 
 // start is the cursor of the first page.
-func (l list[T]) start(via route) cursor {
-	return cursor{list: l.id, route: via, page: 1}
+func (l list[T]) start(via route) cursor { return cursor{Route: via, Page: 1} }
+
+// encode writes a cursor as a Page.Next: empty where nothing follows.
+func (l list[T]) encode(c cursor) string {
+	if c.Page == 0 {
+		return ""
+	}
+	return directory.EncodeCursor(l.name, c)
 }
 
-// read returns the rows at a cursor, at most directory.MaxRows, and the cursor
-// that follows.
-func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, string, error) {
-	if c.after != 0 {
-		if rest, ok := l.kept.take(c.String()); ok {
-			return l.slice(ctx, client, c, rest.rows, rest.next)
-		}
+// parse reads a cursor of the list, which is not the empty one.
+func (l list[T]) parse(text string) (cursor, error) {
+	c, err := directory.DecodeCursor[cursor](l.name, text)
+	switch {
+	case err != nil:
+		return cursor{}, err
+	case c.Route < unrouted, c.Route > viaGroups, c.Page < 1, c.Page > maxPages, len(c.Token) > maxToken,
+		(c.Page == 1) != (len(c.Token) == 0), c.Restarts < 0, c.Restarts > maxRestarts, c.Repeats < 0, c.Repeats > maxRepeats:
+		return cursor{}, directory.ErrCursor
 	}
+	return c, nil
+}
+
+// read returns the rows at a cursor and the cursor that follows.
+func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, cursor, error) {
 	rows, next, err := l.fetch(ctx, client, c)
-	if err != nil {
-		if !forgotten(err, c) {
-			return nil, "", err
-		}
+	if tokenRefused(err, c) && c.Restarts < maxRestarts {
 		// Rows that were read before are read again, which changes nothing.
-		ctxzap.Extract(ctx).Warn("Guru does not know its paging token any more: the list is read from its start", zap.Uint64("page", c.page))
-		again := l.start(c.route)
-		again.restarts = c.restarts + 1
-		return nil, again.String(), nil
+		ctxzap.Extract(ctx).Warn("Guru does not know its paging token any more: the list is read from its start", zap.Int("page", c.Page))
+		again := l.start(c.Route)
+		again.Restarts = c.Restarts + 1
+		return nil, again, nil
 	}
-	if c.after == 0 && len(rows) <= directory.MaxRows {
-		l.ahead(ctx, client, next)
-		return rows, next.text(), nil
+	if err != nil {
+		return nil, cursor{}, err
 	}
-	return l.slice(ctx, client, c, following(byHash(rows, l.key), c.after), next)
+	l.prefetch(ctx, client, next)
+	return rows, next, nil
 }
 
-// slice hands out the first of the rows that are left of a page of more than
-// directory.MaxRows rows. Rows go by the hash of their key, not by their place
-// on the page: if the page has to be fetched again in between, and has changed,
-// no row that was there both times is lost.
-func (l list[T]) slice(ctx context.Context, client *rest.Client, c cursor, rows []hashed[T], next cursor) ([]T, string, error) {
-	n := len(rows)
-	if n > directory.MaxRows {
-		n = directory.MaxRows
-		for n > 0 && rows[n].hash == rows[n-1].hash {
-			n--
-		}
-		if n == 0 {
-			return nil, "", status.Errorf(codes.Internal, "more than %d rows have keys of one hash", directory.MaxRows)
-		}
-	}
-	out := make([]T, n)
-	for i := range out {
-		out[i] = rows[i].row
-	}
-	if n == len(rows) {
-		l.ahead(ctx, client, next)
-		return out, next.text(), nil
-	}
-	c.after = rows[n-1].hash
-	text := c.String()
-	l.kept.put(text, rows[n:], next)
-	return out, text, nil
+// tokenRefused says whether Guru cannot decode the paging token, to which it
+// answers 400.
+func tokenRefused(err error, c cursor) bool {
+	return len(c.Token) > 0 && rest.StatusOf(err) == http.StatusBadRequest
 }
 
-// ahead asks for the page that is surely read next, and as it comes for the
-// one after it: each page alone names the next, so a list takes as long as all
-// its answers one after the other, and nothing else may add to that. Only the
-// paging token of what comes is looked at, and whether it is small enough for
-// several to wait in memory.
-func (l list[T]) ahead(ctx context.Context, client *rest.Client, at cursor) {
-	if at.page == 0 {
+// prefetch asks for the page that is surely read next, and as it comes for the
+// one after it: a list takes as long as all its answers one after the other,
+// and nothing else may add to that. Only the paging token of what comes is
+// looked at, and whether it is small enough for several to wait in memory.
+func (l list[T]) prefetch(ctx context.Context, client *rest.Client, at cursor) {
+	if at.Page == 0 {
 		return
 	}
 	client.Prefetch(ctx, l.request(at), func(a *rest.Answer) {
 		token, err := nextToken(a.Header.Values("Link"))
-		if err != nil || token == "" || len(a.Body) > maxAheadBody {
+		if err != nil || token == "" || len(a.Body) > maxPrefetchBody {
 			return // whoever reads the page says what is wrong with it
 		}
-		at.token = token
-		l.ahead(ctx, client, at)
+		at.Token = []byte(token)
+		l.prefetch(ctx, client, at)
 	})
 }
 
 func (l list[T]) request(c cursor) rest.Request {
-	r := rest.Request{Path: l.path(c.route)}
-	if c.token != "" {
-		r.Query = url.Values{"token": {c.token}}
+	r := rest.Request{Path: l.path(c.Route)}
+	if len(c.Token) > 0 {
+		r.Query = url.Values{"token": {string(c.Token)}}
 	}
 	return r
 }
 
-// fetch reads one whole page and the cursor of the next.
-func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) (rows []T, next cursor, err error) {
-	err = client.Get(ctx, l.request(c), func(a *rest.Answer) error {
-		var err error
-		if rows, err = l.decode(a, c.page); err != nil {
-			return err
+// fetch reads one page and the cursor of the next.
+func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T, cursor, error) {
+	var next cursor
+	rows, err := rest.Get(ctx, client, l.request(c), func(a *rest.Answer) ([]T, error) {
+		rows, err := l.decode(a, c.Page)
+		if err != nil {
+			return nil, err
 		}
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil {
-			return a.Errorf(codes.FailedPrecondition, rest.Advice{
+			return nil, a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "a proxy changed the header or Guru's API has changed, and what follows cannot be read",
 				Next:  "check the base URL; if it is right, report this message",
-			}, "the Link header of page %d cannot be followed: %v", c.page, err)
+			}, "the Link header of page %d cannot be followed: %v", c.Page, err)
 		}
 		if token == "" {
-			return nil
+			return rows, nil
 		}
-		place := ""
-		if len(rows) > 0 {
-			place = fmt.Sprintf("%d\x00%s\x00%s", len(rows), l.key(rows[0]), l.key(rows[len(rows)-1]))
-		}
-		if next, err = c.advance(token, place); err != nil {
-			return a.Errorf(codes.FailedPrecondition, rest.Advice{
+		if next, err = c.advance(token, l.identity(rows)); err != nil {
+			return nil, a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "the vendor or a proxy serves pages without end",
 				Next:  "check the base URL; if it is right, report this message",
-			}, "the list does not end after page %d: %v", c.page, err)
+			}, "the list does not end after page %d: %v", c.Page, err)
 		}
-		return nil
+		return rows, nil
 	})
 	if err != nil {
 		return nil, cursor{}, err
@@ -164,52 +176,36 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) (rows
 	return rows, next, nil
 }
 
+// identity tells pages with other rows apart; empty for no rows.
+func (l list[T]) identity(rows []T) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d\x00%s\x00%s", len(rows), l.key(rows[0]), l.key(rows[len(rows)-1]))
+}
+
 var (
 	errRepeats = errors.New("the same rows come round under new paging tokens")
 	errPages   = fmt.Errorf("the limit is %d pages", maxPages)
 )
 
-// text is the cursor as a Page.Next: empty where nothing follows.
-func (c cursor) text() string {
-	if c.page == 0 {
-		return ""
-	}
-	return c.String()
-}
-
 // advance is the cursor of the next page, whose token the page at c has told.
-// The place stands for the rows of the page at c, empty for none.
-func (c cursor) advance(token, place string) (cursor, error) {
-	c.page++
-	c.token = token
-	c.after = 0
-	if c.page > maxPages {
+// The identity is that of the page at c, empty for no rows.
+func (c cursor) advance(token, identity string) (cursor, error) {
+	c.Page++
+	c.Token = []byte(token)
+	if c.Page > maxPages {
 		return cursor{}, errPages
 	}
-	if err := c.tokens.Step(token); err != nil {
+	if err := c.Tokens.Step(token); err != nil {
 		return cursor{}, err
 	}
-	if place != "" && c.rows.Step(place) != nil {
-		if c.repeats++; c.repeats > maxRepeats {
+	if identity != "" && c.Rows.Step(identity) != nil {
+		if c.Repeats++; c.Repeats > maxRepeats {
 			return cursor{}, errRepeats
 		}
 	}
 	return c, nil
-}
-
-// forgotten says whether a walk may begin again: Guru answers 400 to a paging
-// token that it cannot decode.
-func forgotten(err error, c cursor) bool {
-	return c.token != "" && c.restarts < maxRestarts && httpStatus(err) == http.StatusBadRequest
-}
-
-// httpStatus is the status that an error comes from, 0 for none.
-func httpStatus(err error) int {
-	var e *rest.Error
-	if errors.As(err, &e) {
-		return e.Status
-	}
-	return 0
 }
 
 // notListError marks an answer that is no JSON array.
@@ -228,7 +224,7 @@ const (
 )
 
 // decodeList reads a JSON array of rows.
-func decodeList[R any](a *rest.Answer, page uint64, empty emptiness) ([]R, error) {
+func decodeList[R any](a *rest.Answer, page int, empty emptiness) ([]R, error) {
 	switch {
 	case a.Status == http.StatusNoContent && empty >= noContentIsEmpty,
 		a.Status == http.StatusOK && a.First() == 0 && empty >= bodylessIsEmpty:
@@ -240,8 +236,7 @@ func decodeList[R any](a *rest.Answer, page uint64, empty emptiness) ([]R, error
 	case a.First() != '[':
 		return nil, &notListError{a.Fault("the answer is not a JSON list", "")}
 	}
-	var rows []R
-	err := a.JSON(&rows)
+	rows, err := rest.JSON[[]R](a)
 	if err == nil {
 		return rows, nil
 	}
@@ -249,20 +244,10 @@ func decodeList[R any](a *rest.Answer, page uint64, empty emptiness) ([]R, error
 	var raw []json.RawMessage
 	if json.Unmarshal(a.Body, &raw) == nil {
 		for i := range raw {
-			var one R
-			if json.Unmarshal(raw[i], &one) != nil {
-				return nil, incomplete(a, page, i, "the shape of a row")
+			if json.Unmarshal(raw[i], new(R)) != nil {
+				return nil, badRow(a, page, i, errors.New("does not have the shape of a row"))
 			}
 		}
 	}
 	return nil, err
-}
-
-// incomplete is the error about a row that lacks something; its index counts
-// from 0, as in the JSON. Nothing is dropped in silence.
-func incomplete(a *rest.Answer, page uint64, index int, missing string) error {
-	return a.Errorf(codes.Internal, rest.Advice{
-		Cause: "Guru's API answers otherwise than it documents",
-		Next:  "look at that row in Guru and report this message",
-	}, "page %d: the row at index %d lacks %s", page, index, missing)
 }

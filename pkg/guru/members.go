@@ -17,25 +17,24 @@ import (
 // users: somebody may have joined since that was read.
 func (s *Source) Members(ctx context.Context, groupID, text string) (directory.Page[directory.Member], error) {
 	l := list[directory.Member]{
-		id:     directory.Fingerprint(members + "/" + groupID),
+		name:   "guru members of " + groupID + " 2",
 		path:   func(route) []string { return []string{groups, groupID, members} },
 		decode: decodeMembers,
 		key:    func(m directory.Member) string { return m.ID },
-		kept:   s.memberships,
 	}
 	at := l.start(unrouted)
 	if text != "" {
 		var err error
-		if at, err = parseCursor(text, l.id); err != nil {
+		if at, err = l.parse(text); err != nil {
 			return directory.Page[directory.Member]{}, err
 		}
 	}
 	rows, next, err := l.read(ctx, s.client, at)
-	switch httpStatus(err) {
+	switch rest.StatusOf(err) {
 	case http.StatusNotFound, http.StatusGone:
 		return directory.Page[directory.Member]{}, s.vanished(ctx, groupID, err)
 	}
-	return directory.Page[directory.Member]{Rows: rows, Next: next}, err
+	return directory.Page[directory.Member]{Rows: rows, Next: l.encode(next)}, err
 }
 
 // vanished decides what it means that a group's members are not found. It
@@ -55,7 +54,7 @@ func (s *Source) vanished(ctx context.Context, groupID string, notFound error) e
 // decodeMembers reads who is in a group. For an empty group Guru answers 204
 // without a body; a body of no length is taken for the same, but not on a
 // later page: that the group has one says that it is not empty.
-func decodeMembers(a *rest.Answer, page uint64) ([]directory.Member, error) {
+func decodeMembers(a *rest.Answer, page int) ([]directory.Member, error) {
 	empty := bodylessIsEmpty
 	if page > 1 {
 		empty = noContentIsEmpty
@@ -66,11 +65,38 @@ func decodeMembers(a *rest.Answer, page uint64) ([]directory.Member, error) {
 	}
 	out := make([]directory.Member, len(rows))
 	for i := range rows {
-		key, missing := rows[i].member()
-		if missing != "" {
-			return nil, incomplete(a, page, i, missing)
+		if out[i].ID, err = rows[i].member(); err != nil {
+			return nil, badRow(a, page, i, err)
 		}
-		out[i].ID = key
 	}
 	return out, nil
+}
+
+// memberRow is what Guru calls a UserGroupMember, as far as it is needed.
+type memberRow struct {
+	ID    rest.Text `json:"id"`
+	Email rest.Text `json:"email"`
+	User  *struct {
+		Email rest.Text `json:"email"`
+	} `json:"user"`
+}
+
+// member is the key of the user who is in the group. A row without a user is
+// complete all the same: its id says who it is.
+func (r *memberRow) member() (string, error) {
+	var nested rest.Text
+	if r.User != nil {
+		nested = r.User.Email
+	}
+	key := userKey(r.ID, r.Email, r.User != nil, nested)
+	switch {
+	case r.ID.Invalid:
+		return "", errIDKind
+	case key == "":
+		return "", errNoKey
+	}
+	if err := directory.CheckID(key); err != nil {
+		return "", err
+	}
+	return key, nil
 }

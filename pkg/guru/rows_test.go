@@ -73,13 +73,12 @@ func TestUserRows(t *testing.T) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			var one row
+			var one userRow
 			if err := json.Unmarshal([]byte(r.row), &one); err != nil {
 				t.Fatal(err)
 			}
-			missing := one.settle()
-			if (missing != "") != (r.id == "") {
-				t.Fatalf("missing %q, key %q", missing, one.key)
+			if err := one.validate(); (err != nil) != (r.id == "") {
+				t.Fatalf("key %q, %v", one.key, err)
 			}
 			if r.id == "" {
 				return
@@ -98,12 +97,12 @@ func TestUserRows(t *testing.T) {
 
 func TestARowsTokenIsNeverCopied(t *testing.T) {
 	t.Parallel()
-	var one row
+	var one userRow
 	if err := json.Unmarshal([]byte(`{"id":"a@example.com","token":"row-secret","user":{"email":"a@example.com","token":"row-secret"}}`), &one); err != nil {
 		t.Fatal(err)
 	}
-	if missing := one.settle(); missing != "" {
-		t.Fatal(missing)
+	if err := one.validate(); err != nil {
+		t.Fatal(err)
 	}
 	if told, err := json.Marshal(one.user()); err != nil || strings.Contains(string(told), "row-secret") {
 		t.Errorf("%s, %v", told, err)
@@ -126,8 +125,8 @@ func TestAMemberNeedsItsIDOnly(t *testing.T) {
 		if err := json.Unmarshal([]byte(row), &one); err != nil {
 			t.Fatal(err)
 		}
-		if key, missing := one.member(); key != want || (missing == "") != (want != "") {
-			t.Errorf("%s: %q, missing %q", row, key, missing)
+		if key, err := one.member(); key != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", row, key, err)
 		}
 	}
 }
@@ -174,20 +173,20 @@ func FuzzMemberRow(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var team row
+		var team userRow
 		var group memberRow
 		teamErr, groupErr := json.Unmarshal(raw, &team), json.Unmarshal(raw, &group)
 		if groupErr == nil {
-			key, missing := group.member()
-			if (key == "") != (missing != "") || key != strings.ToLower(strings.TrimSpace(key)) {
-				t.Errorf("key %q, missing %q", key, missing)
+			key, err := group.member()
+			if (key == "") != (err != nil) && err == nil || key != strings.ToLower(strings.TrimSpace(key)) {
+				t.Errorf("key %q, %v", key, err)
 			}
 		}
-		if teamErr != nil || team.settle() != "" {
+		if teamErr != nil || team.validate() != nil {
 			return
 		}
-		if key, missing := group.member(); groupErr != nil || missing != "" || key != team.key {
-			t.Errorf("the team knows %q, its group %q (%v)", team.key, key, groupErr)
+		if key, err := group.member(); groupErr != nil || err != nil || key != team.key {
+			t.Errorf("the team knows %q, its group %q (%v, %v)", team.key, key, groupErr, err)
 		}
 		u := team.user()
 		if u.ID == "" || u.ID != team.key || u.DisplayName == "" || !utf8.ValidString(u.ID) || len(u.Emails) > 1 || u.Profile["user_id"] == "" || u.Profile["status"] == "" {
@@ -212,7 +211,7 @@ func FuzzGroupRow(f *testing.F) {
 		if json.Unmarshal(raw, &one) != nil {
 			return
 		}
-		if g, missing := one.group(); (g.ID == "") != (missing != "") || missing == "" && (g.Name == "" || g.Profile["group_id"] != g.ID || !utf8.ValidString(g.ID)) {
+		if g, err := one.group(); (g.ID == "") != (err != nil) || err == nil && (g.Name == "" || g.Profile["group_id"] != g.ID || !utf8.ValidString(g.ID)) {
 			t.Errorf("not complete: %+v", g)
 		}
 	})

@@ -1,0 +1,74 @@
+package guru
+
+import (
+	"errors"
+	"net/http"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/guru/config"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+// explain names the likely cause of an HTTP status and the next step, in
+// Guru's terms.
+func explain(status int) rest.Advice {
+	switch status {
+	case http.StatusBadRequest:
+		return rest.Advice{
+			Cause: "Guru does not accept the request or its paging token",
+			Next:  "run the sync again; if it fails again, check that the base URL ends in /api/v1",
+		}
+	case http.StatusUnauthorized:
+		return rest.Advice{
+			Cause: "Guru refused the pair of user e-mail and API token",
+			Next:  "check that the token belongs to that user and has not been revoked",
+		}
+	case http.StatusForbidden:
+		return rest.Advice{
+			Cause: "the user may not read the team's members or groups, or the token is a collection token",
+			Next:  "use the API token of a user with an administrative role on the team",
+		}
+	case http.StatusNotFound, http.StatusGone:
+		return rest.Advice{
+			Cause: "Guru serves nothing at this path",
+			Next:  "check that the base URL ends in /api/v1, as in " + config.DefaultBaseURL,
+		}
+	case http.StatusTooManyRequests:
+		return rest.Advice{
+			Cause: "Guru limits requests",
+			Next:  "the sync waits and goes on; fewer --workers ask less; if it ends with this, run it again later",
+		}
+	default:
+		return rest.Advice{}
+	}
+}
+
+// What a row may have or lack.
+var (
+	errIDKind = errors.New("has an id that is not a text")
+	errNoKey  = errors.New("lacks an id and an e-mail address")
+)
+
+// badRow is the error about a row that cannot be understood, which ends the
+// sync: no row is dropped. The index counts from 0, as in the JSON, and fault
+// says what the row has or lacks.
+func badRow(a *rest.Answer, page int, index int, fault error) error {
+	return a.Errorf(codes.Internal, rest.Advice{
+		Cause: "Guru's API answers otherwise than it documents",
+		Next:  "look at that row in Guru and report this message",
+	}, "page %d: the row at index %d %v", page, index, fault)
+}
+
+// contradicts is the error about a place where nothing is found that the list
+// of groups tells of.
+func contradicts(notFound error, what string) error {
+	contradiction := &rest.Error{Code: codes.FailedPrecondition, What: what, Advice: rest.Advice{
+		Cause: "the user may not read this group, or a proxy hides the path",
+		Next:  "use the API token of a user with an administrative role on the team, and check the base URL",
+	}}
+	if e := new(rest.Error); errors.As(notFound, &e) {
+		contradiction.URL, contradiction.Status = e.URL, e.Status
+	}
+	return contradiction
+}
