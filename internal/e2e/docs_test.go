@@ -484,11 +484,12 @@ var tools = map[string]string{
 	"cosign":     "--bundle --certificate-identity-regexp --certificate-oidc-issuer",
 	"cp":         "",
 	"cut":        "-d -f",
-	"docker":     "--env-file --memory --name --read-only --restart --rm --target --tmpfs --user -d -e -v",
+	"docker":     "--profile --env-file --memory --name --read-only --restart --rm --target --tmpfs --user -d -e -v",
 	"export":     "",
 	"gh":         "--repo",
 	"go":         "-cases -profile -report -run -update",
 	"journalctl": "-f -u",
+	"kubectl":    "-f",
 	"make":       "",
 	"sha256sum":  "--check --ignore-missing",
 	"simulators": "--list-faults",
@@ -911,8 +912,8 @@ func TestDocsQuoteWhatTheConnectorsSay(t *testing.T) {
 		packages   []string
 		least      int
 	}{
-		{"docs/rudderstack.mdx", "The message says", append(shared, "rudderstack"), 9},
-		{"docs/guru.mdx", "The message says", append(shared, "guru"), 9},
+		{"docs/rudderstack.mdx", "Message", append(shared, "rudderstack"), 9},
+		{"docs/guru.mdx", "Message", append(shared, "guru"), 9},
 		{"README.md", "You see", append(shared, "rudderstack", "guru"), 6},
 	} {
 		text, err := os.ReadFile(filepath.Join("../..", page.path))
@@ -1008,6 +1009,19 @@ func TestPublishedPages(t *testing.T) {
 		for _, key := range []string{"title", "og:title", "description", "og:description", "sidebarTitle"} {
 			if front[key] == "" {
 				t.Errorf("%s: the front matter lacks %s", d.path, key)
+			}
+		}
+		name := front["sidebarTitle"]
+		fixed := regexp.MustCompile(`^C1 provides identity governance for ` + name + `\. Integrate your ` + name + ` (organization|team) with C1 for unified visibility and governance over user access\.$`)
+		if !fixed.MatchString(front["description"]) || front["og:description"] != front["description"] || front["title"] != "Set up a "+name+" connector" || front["og:title"] != front["title"] {
+			t.Errorf("%s: the front matter differs from that of C1's other connector pages: %v", d.path, front)
+		}
+		for words, times := range map[string]int{
+			"**Apps** > **Connectors**": 2, "**Integrations** > **Connectors**": 2, "    **Done.** ": 2,
+			"    ### Step 1: ": 1, "    ### Step 2: ": 1, "    ### Step 3: ": 1, "```yaml expandable": 2,
+		} {
+			if found := strings.Count(parts[2], words); found != times {
+				t.Errorf("%s has %q %d times, want %d", d.path, words, found, times)
 			}
 		}
 		prose := codeSpan.ReplaceAllString(document{text: parts[2]}.prose(), "")
