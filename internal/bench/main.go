@@ -7,7 +7,8 @@
 //	go run ./internal/bench                     all cases, results to bench.json
 //	go run ./internal/bench -quick              tiny sizes, to see that it works
 //	go run ./internal/bench -cases small,large  some of them
-//	go run ./internal/bench -report FILE        the tables of earlier results
+//	go run ./internal/bench -report FILE        all tables of earlier results
+//	go run ./internal/bench -summary FILE       the table of docs/performance.md
 //	go run ./internal/bench -profile DIR        CPU and heap profiles of the connector
 //
 // A figure counts only if the file that the run has written holds exactly
@@ -51,7 +52,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	rounds := flags.Int("rounds", 3, "how often each is measured; the median counts")
 	quick := flags.Bool("quick", false, "tiny sizes and one round, to see that the benchmark works")
 	save := flags.String("o", "bench.json", "file that the results are written to")
-	report := flags.String("report", "", "print the tables of earlier results and measure nothing")
+	report := flags.String("report", "", "print all tables of earlier results and measure nothing")
+	short := flags.String("summary", "", "print the table of docs/performance.md from earlier results and measure nothing")
 	profiles := flags.String("profile", "", "write CPU and heap profiles of the connector process into this directory and measure nothing")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -59,12 +61,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return err
 	}
-	if *report != "" {
-		results, err := loadResults(*report)
+	if earlier := *report + *short; earlier != "" {
+		results, err := loadResults(earlier)
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(out, results.tables())
+		text := results.tables()
+		if *short != "" {
+			text = results.summary()
+		}
+		_, err = io.WriteString(out, text)
 		return err
 	}
 	cases := allCases

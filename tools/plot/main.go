@@ -1,4 +1,4 @@
-// Command plot draws the results of internal/bench as SVG files.
+// Command plot draws the results of internal/bench as an SVG file, time.svg.
 //
 //	cd tools/plot && go run . ../../docs/performance/results.json ../../docs/performance
 //
@@ -31,11 +31,8 @@ type measured struct {
 	Case   string `json:"case"`
 	Vendor string `json:"vendor"`
 	Users  int    `json:"users"`
-	Groups int    `json:"groups"`
-	Fewest int    `json:"fewest_requests"`
 	Runs   map[string][]struct {
-		Wall     float64 `json:"wall_s"`
-		Requests int     `json:"requests"`
+		Wall float64 `json:"wall_s"`
 	} `json:"runs"`
 }
 
@@ -59,39 +56,23 @@ func run(from, to string) error {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	title := map[string]string{"rudderstack": "RudderStack", "guru": "Guru"}
-	for _, vendor := range []string{"rudderstack", "guru"} {
-		for _, latency := range []struct {
-			file, what string
-			cases      []string
-		}{
-			{"0ms", "answering at once", []string{"growth", "large"}},
-			{"20ms", "taking 20 ms an answer", []string{"growth-latency"}},
-		} {
-			p := newPlot(title[vendor]+", "+latency.what, "users (10 memberships each)", "seconds for a sync")
-			for i, way := range []string{"floor", "connector", "naive"} {
-				points := r.points(vendor, latency.cases, func(m measured) (float64, float64) { return float64(m.Users), m.wall(way) })
-				if err := addLine(p, way, points, colours[i], shapes[i]); err != nil {
-					return err
-				}
-			}
-			if err := save(p, to, fmt.Sprintf("time-%s-%s.svg", vendor, latency.file)); err != nil {
-				return err
-			}
+	p := newPlot("A sync of 1,000 to 100,000 users", "users (10 memberships each)", "seconds")
+	for i, line := range []struct {
+		name, vendor, way string
+		cases             []string
+	}{
+		{"Guru, 20 ms an answer", "guru", "connector", []string{"growth-latency"}},
+		{"RudderStack, 20 ms an answer", "rudderstack", "connector", []string{"growth-latency"}},
+		{"Guru, no latency", "guru", "connector", []string{"growth", "large"}},
+		{"RudderStack, no latency", "rudderstack", "connector", []string{"growth", "large"}},
+		{"SDK alone", "rudderstack", "floor", []string{"growth", "large"}},
+	} {
+		points := r.points(line.vendor, line.cases, func(m measured) (float64, float64) { return float64(m.Users), m.wall(line.way) })
+		if err := addLine(p, line.name, points, colours[i], shapes[i]); err != nil {
+			return err
 		}
 	}
-	p := newPlot("Requests of a sync of 1,000 users", "groups of 20", "requests")
-	line := 0
-	for _, vendor := range []string{"rudderstack", "guru"} {
-		for _, way := range []string{"connector", "naive"} {
-			points := r.points(vendor, []string{"groups"}, func(m measured) (float64, float64) { return float64(m.Groups), m.requests(way) })
-			if err := addLine(p, title[vendor]+", "+way, points, requestColours[line], requestShapes[line]); err != nil {
-				return err
-			}
-			line++
-		}
-	}
-	return save(p, to, "requests.svg")
+	return save(p, to, "time.svg")
 }
 
 // points are the measured values that can be drawn on two logarithmic axes.
@@ -117,14 +98,6 @@ func (m measured) wall(way string) float64 {
 	return median(values)
 }
 
-func (m measured) requests(way string) float64 {
-	var values []float64
-	for _, run := range m.Runs[way] {
-		values = append(values, float64(run.Requests))
-	}
-	return median(values)
-}
-
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -144,10 +117,8 @@ var (
 	teal   = color.RGBA{0x00, 0x79, 0x6b, 0xff}
 	red    = color.RGBA{0xb7, 0x1c, 0x1c, 0xff}
 
-	colours        = []color.Color{grey, blue, orange}
-	shapes         = []draw.GlyphDrawer{draw.SquareGlyph{}, draw.CircleGlyph{}, draw.TriangleGlyph{}}
-	requestColours = []color.Color{blue, orange, teal, red}
-	requestShapes  = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.TriangleGlyph{}, draw.SquareGlyph{}, draw.CrossGlyph{}}
+	colours = []color.Color{orange, blue, red, teal, grey}
+	shapes  = []draw.GlyphDrawer{draw.TriangleGlyph{}, draw.CircleGlyph{}, draw.CrossGlyph{}, draw.RingGlyph{}, draw.SquareGlyph{}}
 )
 
 func newPlot(title, x, y string) *plot.Plot {
