@@ -56,7 +56,7 @@ demo: build bin/simulators bin/baton ## Sync two simulated vendors and show what
 
 .PHONY: test
 test: vet format notices ## Vet, check the format, run all tests with the race detector
-	$(if $(and $(RACE),$(filter ./...,$(TESTS))),go test -run '$(FULL_SIZE)' ./internal/e2e)
+	$(if $(and $(RACE),$(filter ./...,$(TESTS))),go test -run '$(FULL_SIZE)' ./internal/wholesync)
 	$(GOTEST) $(RACE) -timeout 30m $(TESTS)
 
 # These tests are smaller under the race detector, so they run without it too.

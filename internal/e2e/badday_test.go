@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,7 +18,6 @@ import (
 
 	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
-	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // lastSummary is the log line that ends a one-shot.
@@ -176,41 +173,6 @@ func TestASyncGoesOnAfterAnOutage(t *testing.T) {
 			t.Errorf("users were asked for %d times", users)
 		}
 	})
-}
-
-// TestAStoppedSyncLeavesNoAnswersToTheNext shows that pages that were asked
-// for ahead of a sync that was stopped do not turn up in the next one: the
-// directory may have changed since.
-func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
-	t.Parallel()
-	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
-		t.Run(vendor, func(t *testing.T) {
-			t.Parallel()
-			server := fixture.Start(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}})
-			source := server.Source(t, rest.Options{ReadAhead: true})
-			// A sync that is stopped after its first page.
-			if _, err := source.Users(context.Background(), ""); err != nil {
-				t.Fatal(err)
-			}
-			// One page of RudderStack's is sure to follow, all of Guru's follow
-			// on each other.
-			ahead := map[string]int{fixture.RudderStack: 1, fixture.Guru: 450/50 - 1}[vendor]
-			until(t, "the answers that were asked for ahead", func() bool {
-				requests := server.Requests()
-				return len(requests) == 1+ahead && !slices.ContainsFunc(requests, func(r simulator.Request) bool { return r.Status != http.StatusOK })
-			})
-			for _, id := range server.UserIDs()[1:] {
-				server.Disable(id)
-			}
-			truth := server.Truth()
-			truth.Passing, truth.PassingGrants = nil, nil
-			path, err := fixture.Sync(context.Background(), t, server.Connector, source, fixture.SyncOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			fixture.CompareTruth(t, path, truth)
-		})
-	}
 }
 
 // until waits for something that must come to pass.

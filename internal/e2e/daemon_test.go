@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -22,9 +21,6 @@ import (
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
-	reader "github.com/conductorone/baton-sdk/pb/c1/reader/v2"
-	"github.com/conductorone/baton-sdk/pkg/connectorstore"
-	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -35,6 +31,7 @@ import (
 
 // site is a connector together with its vendor on loopback.
 type site struct {
+	*fixture.Vendor
 	// name is the connector's binary.
 	name   string
 	vendor *simulator.Server
@@ -76,27 +73,10 @@ func (p *process) ends() int {
 
 type newSite func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site
 
-// sites starts a simulator for each connector.
-var sites = map[string]newSite{
-	"baton-rudderstack": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
-		server := simulator.NewRudderStack(size, opts...).Start(t)
-		return &site{
-			vendor: server.Server, env: server.Env(), secret: server.Token(),
-			fields: map[string]any{"rudderstack-scim-base-url": server.URL(), "rudderstack-scim-token": server.Token()},
-		}
-	},
-	"baton-guru": func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
-		server := simulator.NewGuru(size, opts...).Start(t)
-		return &site{
-			vendor: server.Server, env: server.Env(), secret: server.Token(),
-			fields: map[string]any{"base-url": server.URL(), "user-email": server.Email(), "api-token": server.Token()},
-		}
-	},
-}
-
 // eachSite runs a test for each connector.
 func eachSite(t *testing.T, test func(t *testing.T, start newSite)) {
-	for name := range sites {
+	for _, vendor := range fixture.Vendors {
+		name := "baton-" + vendor
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
@@ -107,17 +87,15 @@ func eachSite(t *testing.T, test func(t *testing.T, start newSite)) {
 }
 
 func startSite(t testing.TB, name string, size simulator.Size, opts ...simulator.Option) *site {
-	s := sites[name](t, size, opts...)
-	s.name = name
-	return s
+	t.Helper()
+	v := fixture.Start(t, strings.TrimPrefix(name, "baton-"), size, opts...)
+	return &site{Vendor: v, name: name, vendor: v.Server, env: v.Env, fields: v.Fields, secret: v.Credential}
 }
 
 // truth is what a sync of the vendor's directory as it stands must hold, with
 // nothing excused as having changed in the meantime.
 func (s *site) truth() simulator.Truth {
-	truth := s.vendor.Truth()
-	truth.Passing, truth.PassingGrants = nil, nil
-	return truth
+	return s.Now()
 }
 
 // small is a directory with several pages of everything and with an empty
@@ -548,69 +526,8 @@ func TestDaemonSyncsOneGroup(t *testing.T) {
 		target := s.vendor.GroupIDs()[3]
 		id := plane.Enqueue(controlplane.TargetedSync(v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()))[0]
 		d := startDaemon(t, s, plane, nil)
-		s.compareGroup(t, d.synced(id), target)
+		s.Vendor.CompareGroup(t, d.synced(id), target)
 	})
-}
-
-// compareGroup checks that a targeted sync holds one group and, where the
-// vendor is asked for members group by group, who is in it.
-func (s *site) compareGroup(t testing.TB, path, target string) {
-	t.Helper()
-	truth := s.truth()
-	groups, grants := readPartial(t, path)
-	if len(groups) != 1 || groups[target] != truth.Groups[target].Name {
-		t.Errorf("the file holds the groups %v", groups)
-	}
-	want := map[simulator.Grant]bool{}
-	// A type whose members are listed in one walk has none in a targeted
-	// sync: that is the SDK's contract (annotation_type_scoped_grants.proto).
-	if s.name != "baton-rudderstack" {
-		for grant := range truth.Grants {
-			if grant.Group == target {
-				want[grant] = true
-			}
-		}
-		if len(want) == 0 {
-			t.Error("the group has no members to look for")
-		}
-	}
-	if !maps.Equal(grants, want) {
-		t.Errorf("the file holds the memberships %v, want %v", grants, want)
-	}
-}
-
-// readPartial reads the groups and grants of a finished targeted sync.
-func readPartial(t testing.TB, path string) (groups map[string]string, grants map[simulator.Grant]bool) {
-	t.Helper()
-	ctx := context.Background()
-	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(t.TempDir()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = store.Close(ctx) }()
-	latest, err := store.GetLatestFinishedSync(ctx, reader.SyncsReaderServiceGetLatestFinishedSyncRequest_builder{
-		SyncType: string(connectorstore.SyncTypePartial),
-	}.Build())
-	if err != nil || latest.GetSync() == nil {
-		t.Fatalf("the upload holds no finished targeted sync (%v)", err)
-	}
-	groups, grants = map[string]string{}, map[simulator.Grant]bool{}
-	for _, r := range fixture.Resources(ctx, t, store, "group") {
-		groups[r.GetId().GetResource()] = r.GetDisplayName()
-	}
-	for token := ""; ; {
-		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{PageToken: token}.Build())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, g := range page.GetList() {
-			group, _, _ := strings.Cut(strings.TrimPrefix(g.GetEntitlement().GetId(), "group:"), ":")
-			grants[simulator.Grant{Group: group, Principal: g.GetPrincipal().GetId().GetResource()}] = true
-		}
-		if token = page.GetNextPageToken(); token == "" {
-			return groups, grants
-		}
-	}
 }
 
 // TestDaemonTellsItsHealth shows that an orchestrator sees when the vendor's

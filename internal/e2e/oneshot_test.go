@@ -213,7 +213,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		if code := run.wait(); code != 0 {
 			t.Fatalf("exit code %d: %s", code, run.lastLine())
 		}
-		s.compareGroup(t, run.file, target)
+		s.Vendor.CompareGroup(t, run.file, target)
 		run.leaves(t, "sync.c1z")
 
 		// What is not found is passed over by the SDK, which calls that a success.
@@ -222,7 +222,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "--sync-resources (BATON_SYNC_RESOURCES): 1 of 2 resources were found") {
 				t.Errorf("%s: exit code %d: %s", unknown, code, run.lastLine())
 			}
-			s.compareGroup(t, run.file, target)
+			s.Vendor.CompareGroup(t, run.file, target)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 //go:build race
 
-package e2e
+package wholesync
 
 // underRace says that the race detector is on, which makes everything some
 // five to ten times slower.
