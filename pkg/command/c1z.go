@@ -6,45 +6,50 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	c1zv3 "github.com/conductorone/baton-sdk/pb/c1/c1z/v3"
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 	v3 "github.com/conductorone/baton-sdk/pkg/dotc1z/format/v3"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
 // syncRun is one sync in a c1z.
 type syncRun struct {
-	id       string
-	finished bool
-	// users, groups and grants are how many it holds; grants includes those
-	// that follow from nested groups.
+	id string
+	// ended is when the sync was finished; zero if it was not.
+	started, ended time.Time
+	// users, groups and grants are how many it holds. grants includes those
+	// that the SDK derived from nested groups.
 	users, groups, grants int
 }
 
-func newSyncRun(id string, finished bool, stats interface {
+func newSyncRun(id string, started, ended time.Time, stats interface {
 	GetResourcesByResourceType() map[string]int64
 	GetGrants() int64
 },
 ) syncRun {
 	kinds := stats.GetResourcesByResourceType()
-	return syncRun{id: id, finished: finished, users: int(kinds["user"]), groups: int(kinds["group"]), grants: int(stats.GetGrants())}
+	return syncRun{
+		id: id, started: started, ended: ended,
+		users: int(kinds["user"]), groups: int(kinds["group"]), grants: int(stats.GetGrants()),
+	}
 }
 
-// agrees says whether what was counted as it was read can be what is in the
-// file. A row that was read twice, as when rows move, was counted twice.
+// agrees says whether counts can be those of the sync. A row that was read
+// twice, because rows moved between two pages, was counted twice.
 func (r *syncRun) agrees(counts connector.Counts) bool {
 	return counts.Users == r.users && counts.Groups == r.groups && counts.Memberships <= r.grants
 }
 
-// syncRuns lists the syncs that the file at path holds; none where there is
-// no such file or it is empty. It reads the head and the index of the file
-// and no payload, so it takes no time even for a large one; only the older
-// format of --storage-engine sqlite has to be unpacked, into scratchDir.
-func syncRuns(ctx context.Context, path, scratchDir string) ([]syncRun, error) {
+// syncRuns lists the syncs in the file at path: none if there is no file or it
+// is empty. It reads the file's head and index only. The older format of
+// --storage-engine sqlite has to be unpacked into dir.
+func syncRuns(ctx context.Context, path, dir string) ([]syncRun, error) {
 	f, err := os.Open(path) //nolint:gosec // the user's --file
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -65,7 +70,7 @@ func syncRuns(ctx context.Context, path, scratchDir string) ([]syncRun, error) {
 	case format == dotc1z.C1ZFormatV3:
 		return manifestRuns(f)
 	default:
-		return storeRuns(ctx, path, scratchDir)
+		return storeRuns(ctx, path, dir)
 	}
 }
 
@@ -85,15 +90,29 @@ func manifestRuns(f *os.File) ([]syncRun, error) {
 	}
 	runs := make([]syncRun, 0, len(manifest.GetSyncRuns()))
 	for _, run := range manifest.GetSyncRuns() {
-		runs = append(runs, newSyncRun(run.GetSyncId(), run.HasEndedAt(), run.GetStats()))
+		runs = append(runs, newSyncRun(run.GetSyncId(), timeOf(run.GetStartedAt()), timeOf(run.GetEndedAt()), run.GetStats()))
 	}
 	return runs, nil
 }
 
-func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, err error) {
-	err = withStore(ctx, path, scratchDir, func(store c1zstore.Store) error {
+// timeOf is a stored time, zero if there is none.
+func timeOf(stored *timestamppb.Timestamp) time.Time {
+	if stored == nil {
+		return time.Time{}
+	}
+	return stored.AsTime()
+}
+
+func storeRuns(ctx context.Context, path, dir string) (runs []syncRun, err error) {
+	err = withStore(ctx, path, dir, func(store c1zstore.Store) error {
 		return eachRun(ctx, store, func(run *c1zstore.SyncRun) {
-			runs = append(runs, newSyncRun(run.ID, run.EndedAt != nil, run.Stats))
+			at := func(t *time.Time) time.Time {
+				if t == nil {
+					return time.Time{}
+				}
+				return *t
+			}
+			runs = append(runs, newSyncRun(run.ID, at(run.StartedAt), at(run.EndedAt), run.Stats))
 		})
 	})
 	if err != nil {
@@ -102,33 +121,74 @@ func storeRuns(ctx context.Context, path, scratchDir string) (runs []syncRun, er
 	return runs, nil
 }
 
-// checkTypes fails if a c1z holds a resource type that is not the connector's
-// own. It unpacks the file, which takes a second or two at a million grants.
-func checkTypes(ctx context.Context, path, scratchDir string, own func(*v2.ResourceType) bool) error {
-	var foreign *v2.ResourceType
-	err := withStore(ctx, path, scratchDir, func(store c1zstore.Store) error {
-		return eachPage(func(token string) (string, error) {
-			page, err := store.ListResourceTypes(ctx, v2.ResourceTypesServiceListResourceTypesRequest_builder{PageToken: token}.Build())
-			for _, kind := range page.GetList() {
-				if !own(kind) {
-					foreign = kind
-				}
+// checkOwner fails if a c1z holds a resource type that is not the connector's
+// own.
+func checkOwner(ctx context.Context, store c1zstore.Store, owns func(*v2.ResourceType) bool) error {
+	return eachPage(func(token string) (string, error) {
+		page, err := store.ListResourceTypes(ctx, v2.ResourceTypesServiceListResourceTypesRequest_builder{PageToken: token}.Build())
+		if err != nil {
+			return "", fmt.Errorf("is a damaged c1z (%w)", err)
+		}
+		for _, kind := range page.GetList() {
+			if !owns(kind) {
+				return "", fmt.Errorf("holds the sync of another connector, with the resource type %q", kind.GetId())
 			}
-			return page.GetNextPageToken(), err
-		})
+		}
+		return page.GetNextPageToken(), nil
 	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("is a damaged c1z (%w)", err)
-	case foreign != nil:
-		return fmt.Errorf("holds the sync of another connector, with the resource type %q (%s)", foreign.GetId(), foreign.GetDescription())
-	}
-	return nil
 }
 
-// withStore opens a c1z for reading, unpacked into scratchDir.
-func withStore(ctx context.Context, path, scratchDir string, read func(c1zstore.Store) error) (err error) {
-	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(scratchDir))
+// eachResource calls do for each resource of a store.
+func eachResource(ctx context.Context, store c1zstore.Store, do func(*v2.Resource) error) error {
+	return eachPage(func(token string) (string, error) {
+		page, err := store.ListResources(ctx, v2.ResourcesServiceListResourcesRequest_builder{PageToken: token}.Build())
+		for _, resource := range page.GetList() {
+			if err := do(resource); err != nil {
+				return "", err
+			}
+		}
+		return page.GetNextPageToken(), err
+	})
+}
+
+// eachMembership calls do for each grant of a store, except those that the SDK
+// derived from nested groups.
+func eachMembership(ctx context.Context, store c1zstore.Store, do func(*v2.Grant) error) error {
+	return eachPage(func(token string) (string, error) {
+		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{PageToken: token}.Build())
+		for _, grant := range page.GetList() {
+			sources := grant.GetSources().GetSources()
+			if _, direct := sources[grant.GetEntitlement().GetId()]; !direct && len(sources) > 0 {
+				continue
+			}
+			if err := do(grant); err != nil {
+				return "", err
+			}
+		}
+		return page.GetNextPageToken(), err
+	})
+}
+
+// countStore counts what a store holds, without derived grants. It reads all
+// of it: seconds at a million grants.
+func countStore(ctx context.Context, store c1zstore.Store) (counts connector.Counts, err error) {
+	err = eachResource(ctx, store, func(resource *v2.Resource) error {
+		counts.Add(resource)
+		return nil
+	})
+	if err != nil {
+		return counts, err
+	}
+	err = eachMembership(ctx, store, func(*v2.Grant) error {
+		counts.Memberships++
+		return nil
+	})
+	return counts, err
+}
+
+// withStore opens a c1z for reading. It is unpacked into dir.
+func withStore(ctx context.Context, path, dir string, read func(c1zstore.Store) error) (err error) {
+	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,19 @@
-// Package command is the command line of a connector: the SDK's own, with a
-// guard around what the SDK leaves to chance. See docs/operations.md for what
-// it promises to whoever runs it.
+// Package command is the command line of a connector: the SDK's flags and
+// modes, and a one-shot sync of its own. docs/operations.md says what it
+// promises.
+//
+// The SDK's config.RunConnector builds the same command line, but it returns
+// neither the command nor its settings, so a one-shot sync, help and hints
+// could not be put in. This package calls DefineConfigurationV2, which
+// RunConnector is made of.
 package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
 	sdkconfig "github.com/conductorone/baton-sdk/pkg/config"
@@ -32,82 +35,77 @@ import (
 const defaultWorkers = 4
 
 // NewSource makes a vendor's source from its configuration. It does no input
-// or output: the SDK calls it in two processes.
+// or output.
 type NewSource[T field.Configurable] func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error)
 
-// Run is the whole of a connector's main function. It returns when the
-// command has succeeded and ends the process when it has failed, with one
-// line on stderr and the gRPC code of the error as its exit code. The zero
-// source is of the type that newSource returns; it serves where nothing is
-// configured, to tell the connector's capabilities, and is never read from.
+// Run is a connector's main function. It returns after a success. After a
+// failure it prints one line and ends the process with the gRPC code of the
+// error as its exit code. zero is a source of the type that newSource returns;
+// it tells the connector's capabilities and is never read from.
 func Run[T field.Configurable](version string, info connector.Info, schema field.Configuration, newSource NewSource[T], zero directory.Source) {
-	err := run(version, info, schema, newSource, zero)
-	if err == nil {
-		return
+	p := &program[T]{version: version, info: info, schema: schema, newSource: newSource}
+	if err := p.run(context.Background(), zero); err != nil {
+		f := failureOf(info.Name, err)
+		p.report(f)
+		os.Exit(f.code)
 	}
-	var end *ending
-	if !errors.As(err, &end) {
-		end = endingOf(info.Name, err)
-	}
-	if end.Line != "" {
-		fmt.Fprintln(os.Stderr, end.Line)
-	}
-	os.Exit(end.Code)
 }
 
-func run[T field.Configurable](version string, info connector.Info, schema field.Configuration, newSource NewSource[T], zero directory.Source) error {
-	ctx := context.Background()
+// program is one run of a connector's command line.
+type program[T field.Configurable] struct {
+	version   string
+	info      connector.Info
+	schema    field.Configuration
+	newSource NewSource[T]
+
+	v     *viper.Viper
+	flags *flags
+	// live is the line that shows progress; nil unless a person watches.
+	live *liveLine
+}
+
+func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
+	limitMemory()
 	if err := checkConfigPath(os.Getenv(configPathEnv)); err != nil {
 		return err
 	}
-	newServer := func(ctx context.Context, cfg T, run cli.RunTimeOpts) (types.ConnectorServer, error) {
-		stats := &rest.Stats{}
-		source, err := newSource(ctx, cfg, rest.Options{
-			Name: info.Name, Version: version, Stats: stats,
-			// A Lambda function is frozen between calls.
-			ReadAhead: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
-			Egress:    egress(run.EgressPolicy),
-			// What is not synced may be out of the credential's reach.
-			UsersAlone: len(run.SyncResourceTypeIDs) > 0 && !slices.Contains(run.SyncResourceTypeIDs, "group"),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", info.Name, err)
-		}
-		tally := &connector.Tally{}
-		server, err := connectorbuilder.NewConnector(ctx, connector.New(info, source, tally), connectorbuilder.WithSessionStore(run.SessionStore))
+	// The SDK's runner of daemons and Lambda functions calls this.
+	serve := func(ctx context.Context, cfg T, options cli.RunTimeOpts) (types.ConnectorServer, error) {
+		c, err := p.connect(ctx, cfg, options)
 		if err != nil {
 			return nil, err
 		}
-		return &observed{ConnectorServer: server, name: info.Name, tally: tally, stats: stats, dir: os.Getenv(workerEnv)}, nil
+		return &serviceServer{ConnectorServer: c.server, tally: c.tally, stats: c.stats}, nil
 	}
-	v, cmd, err := sdkconfig.DefineConfigurationV2(ctx, info.Name, newServer, schema,
-		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(connector.New(info, zero, nil)),
+	v, cmd, err := sdkconfig.DefineConfigurationV2(ctx, p.info.Name, serve, p.schema,
+		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(connector.New(p.info, zero, nil)),
 		connectorrunner.WithWorkerCount(defaultWorkers))
 	if err != nil {
 		return err
 	}
-	cmd.Version = version
-	// Both run for the bare command only: for a sync or a daemon, and not for
+	cmd.Version = p.version
+	p.v, p.flags = v, defineFlags(cmd, p.schema)
+	// These run for the bare command only: for a sync or a daemon, not for
 	// --help, capabilities, config and the like. The first runs before cobra
-	// complains about missing flags, which is all that one would see of a
+	// complains about missing flags, which is all that a user would see of a
 	// faulty file.
 	around(&cmd.PreRunE, func(next func() error) error {
-		if err := v.BindPFlags(cmd.Flags()); err != nil {
-			return err
-		}
-		known := func(key string) bool { return cmd.Flags().Lookup(key) != nil }
-		if err := checkConfigFile(os.Getenv(configPathEnv), v.ConfigFileUsed(), known, fieldNames(schema)); err != nil {
-			return err
-		}
-		if err := checkRequired(schema, v); err != nil {
+		if err := p.checkSettings(); err != nil {
 			return err
 		}
 		return next()
 	})
 	around(&cmd.RunE, func(next func() error) error {
-		p := &program{info: info, version: version, fields: fieldNames(schema), v: v, now: time.Now}
-		return p.run(ctx, next)
+		if !p.isOneShot() {
+			return p.service(next)
+		}
+		return p.oneShot(ctx)
 	})
+	check, err := cli.AddCommand(cmd, v, &p.schema, newCheckCommand(ctx, p))
+	if err != nil {
+		return err
+	}
+	p.describe(cmd, check)
 	return cmd.Execute()
 }
 
@@ -124,6 +122,35 @@ func around[C any](run *func(C, []string) error, with func(next func() error) er
 	}
 }
 
+// connected is a connector with its counters.
+type connected struct {
+	connector *connector.Connector
+	source    directory.Source
+	server    types.ConnectorServer
+	tally     *connector.Tally
+	stats     *rest.Stats
+}
+
+// connect makes the connector for a configuration. It does no input or output.
+func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts) (*connected, error) {
+	c := &connected{tally: &connector.Tally{}, stats: &rest.Stats{}}
+	var err error
+	c.source, err = p.newSource(ctx, cfg, rest.Options{
+		Name: p.info.Name, Version: p.version, Stats: c.stats,
+		// A Lambda function is frozen between calls.
+		ReadAhead: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
+		Egress:    egress(options.EgressPolicy),
+		// The credential may not cover resources that are not synced.
+		UsersAlone: !syncsGroups(options.SyncResourceTypeIDs),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.info.Name, err)
+	}
+	c.connector = connector.New(p.info, c.source, c.tally)
+	c.server, err = connectorbuilder.NewConnector(ctx, c.connector, connectorbuilder.WithSessionStore(options.SessionStore))
+	return c, err
+}
+
 func egress(policy *cli.EgressPolicy) *rest.Egress {
 	if policy == nil {
 		return nil
@@ -131,33 +158,20 @@ func egress(policy *cli.EgressPolicy) *rest.Egress {
 	return &rest.Egress{AllowedHosts: policy.AllowedHosts, HTTPSOnly: policy.HTTPSOnly, Enforce: policy.Enforce}
 }
 
-// program is one run of the bare command.
-type program struct {
-	info    connector.Info
-	version string
-	// fields are the connector's own settings.
-	fields []string
-	v      *viper.Viper
-	now    func() time.Time
-}
-
-// run runs the SDK's command: a one-shot sync under supervision, everything
-// else as it is, with a private directory for its temporary files.
-func (p *program) run(ctx context.Context, sdk func() error) error {
-	oneShot := isOneShotSync(p.v)
-	if dir := os.Getenv(workerEnv); dir != "" && oneShot {
-		return p.work(dir, sdk)
-	}
-	scratch, err := newScratch(tempdir.Resolve(p.v.GetString(tempDirFlag)), p.info.Name)
+// service runs everything but a one-shot sync: the SDK's own command, with a
+// work directory for its temporary files.
+func (p *program[T]) service(sdk func() error) error {
+	dir, err := newWorkDir(p.tempBase(), p.info.Name)
 	if err != nil {
 		return err
 	}
-	if oneShot {
-		defer scratch.remove()
-		return p.supervise(ctx, scratch.path)
+	defer dir.release()
+	path, err := filepath.Abs(dir.path)
+	if err != nil {
+		return err
 	}
-	defer scratch.release()
-	if err := p.useTempDir(scratch.path); err != nil {
+	p.v.Set(tempDirFlag, path)
+	if err := os.Setenv(tempdir.EnvVar, path); err != nil {
 		return err
 	}
 	return sdk()
@@ -167,34 +181,32 @@ func (p *program) run(ctx context.Context, sdk func() error) error {
 // BATON_TMPDIR.
 const tempDirFlag = "c1z-temp-dir"
 
-func (p *program) useTempDir(dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
+// tempBase is the directory in which the work directory is made.
+func (p *program[T]) tempBase() string { return tempdir.Resolve(p.v.GetString(tempDirFlag)) }
+
+// isOneShot says whether this run syncs once into --file. The SDK's daemon
+// needs --client-id; other actions of the SDK have been refused by now.
+func (p *program[T]) isOneShot() bool { return p.v.GetString("client-id") == "" }
+
+// report prints a failure, once: as JSON on stdout where that was asked for,
+// else as a line on stderr.
+func (p *program[T]) report(f *failure) {
+	p.live.stop()
+	switch {
+	case f.line == "":
+	case p.wantsJSON():
+		say(os.Stdout, func(w io.Writer) { _ = writeJSON(w, newJSONFailure(f)) })
+	default:
+		say(os.Stderr, func(w io.Writer) { fmt.Fprintln(w, f.line) })
 	}
-	p.v.Set(tempDirFlag, dir)
-	return os.Setenv(tempdir.EnvVar, dir)
 }
 
-// isOneShotSync says whether the SDK will run one sync into --file, and not a
-// daemon or one of its actions on a single object. The order and the way of
-// asking are those of the SDK's cli.MakeMainCommand.
-func isOneShotSync(v *viper.Viper) bool {
-	for _, name := range []string{
-		"client-id", "grant-entitlement", "revoke-grant", "create-account-profile", "create-account-login",
-		"invoke-action", "delete-resource", "rotate-credentials",
-	} {
-		if v.GetString(name) != "" {
-			return false
-		}
+// wantsJSON says whether the result is to be JSON.
+func (p *program[T]) wantsJSON() bool { return p.v != nil && p.v.GetString(outputFlag) == "json" }
+
+// warn shows a warning to a person who watches; without one it is in the log.
+func (p *program[T]) warn(text string) {
+	if p.live != nil {
+		p.live.print(p.info.Name + ": warning: " + text)
 	}
-	for _, name := range []string{
-		"event-feed", "list-action-schemas", "create-ticket", "bulk-create-ticket",
-		"list-ticket-schemas", "get-ticket", "compact-syncs",
-	} {
-		if v.GetBool(name) {
-			return false
-		}
-	}
-	return true
 }

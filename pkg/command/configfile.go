@@ -22,12 +22,11 @@ func checkConfigPath(path string) error {
 	return nil
 }
 
-// checkConfigFile reports what the SDK passes over in silence: a file that is
-// missing or cannot be read, that is not YAML, or that holds keys which mean
-// nothing. asked is the value of BATON_CONFIG_PATH, used the file that the SDK
-// has settled on, and known says which keys mean something. The message holds
-// no value of the file, which may be a secret.
-func checkConfigFile(asked, used string, known func(key string) bool, own []string) error {
+// checkConfigFile reports what the SDK ignores: a file that is missing, cannot
+// be read or is not YAML, and keys that are no settings. asked is the value of
+// BATON_CONFIG_PATH and used the file that the SDK reads. The message holds no
+// value of the file, which may be a secret.
+func checkConfigFile(asked, used string, settings *flags) error {
 	path := used
 	if asked != "" {
 		path = asked
@@ -38,8 +37,8 @@ func checkConfigFile(asked, used string, known func(key string) bool, own []stri
 		case info.IsDir():
 			return fmt.Errorf("%s: the configuration file %s is a directory", configPathEnv, asked)
 		}
-		// The SDK drops the extension and takes the first file of that name
-		// with any extension that it knows, .json before .yaml.
+		// The SDK ignores the extension and reads the first file of that name
+		// with an extension that it knows, .json before .yaml.
 		if other, err := os.Stat(used); err != nil || !os.SameFile(info, other) {
 			return fmt.Errorf("%s: %s is there too and would be read instead of %s; rename one of them", configPathEnv, used, asked)
 		}
@@ -72,9 +71,9 @@ func checkConfigFile(asked, used string, known func(key string) bool, own []stri
 		switch first, twice := seen[key]; {
 		case twice:
 			return fault("line %d: %s is there already in line %d", node.Line, node.Value, first)
-		case !known(key):
+		case !settings.known(key):
 			hint := ""
-			if right := nearest(key, known, own); right != "" {
+			if right := settings.nearest(key); right != "" {
 				hint = "; write " + right
 			}
 			return fault("line %d: %s is not a setting%s", node.Line, node.Value, hint)
@@ -82,50 +81,9 @@ func checkConfigFile(asked, used string, known func(key string) bool, own []stri
 		seen[key] = node.Line
 	}
 	// Whatever else keeps the SDK from reading it.
-	var settings map[string]any
-	if err := yaml.Unmarshal(text, &settings); err != nil {
+	var values map[string]any
+	if err := yaml.Unmarshal(text, &values); err != nil {
 		return fault("cannot be read as settings: a key or a value is of the wrong kind")
 	}
 	return nil
-}
-
-// nearest is the setting that a wrong key most likely means, or nothing: the
-// same words in another spelling, or one of the connector's own names with a
-// slip of the pen in it.
-func nearest(key string, known func(string) bool, own []string) string {
-	kebab := strings.NewReplacer("_", "-", " ", "-", ".", "-").Replace(key)
-	for _, candidate := range []string{kebab, strings.TrimPrefix(kebab, "baton-")} {
-		if known(candidate) {
-			return candidate
-		}
-	}
-	best, bestDistance := "", 3
-	for _, name := range own {
-		if d := distance(strings.ReplaceAll(kebab, "-", ""), strings.ReplaceAll(name, "-", "")); d < bestDistance {
-			best, bestDistance = name, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters must be put in, taken out or changed to turn
-// one word into the other (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

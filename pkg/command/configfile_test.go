@@ -117,7 +117,7 @@ func TestMissingSettingsAreNamedByFlagAndEnvironment(t *testing.T) {
 func TestAWrongCommandLineIsOneLine(t *testing.T) {
 	t.Parallel()
 	invoke(t, nil, "frobnicate").exits(2).says(`unknown command "frobnicate"`)
-	invoke(t, nil, "--frobnicate").exits(2).says("unknown flag: --frobnicate")
+	invoke(t, nil, "--frobnicate").exits(2).says("unknown flag: --frobnicate; --help lists the flags")
 	invoke(t, newVendor(t), "--workers", "many").exits(2).says(`invalid argument "many" for "--workers"`)
 	invoke(t, newVendor(t), "--http-timeout-seconds", "0").exits(2).says("http-timeout-seconds")
 }

@@ -8,88 +8,179 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
-	"github.com/conductorone/baton-connectors/pkg/rest"
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 )
 
-const fileSetting = rest.Setting("file")
+// target is the c1z that a run replaces.
+type target struct {
+	// path is --file, with links resolved: a link stays a link.
+	path string
+	// last is the finished sync that the file holds; nil if it holds none.
+	last *syncRun
+	// store reads last; nil if there is none.
+	store c1zstore.Store
+}
 
-// checkFile refuses, before the sync, what would come to light after it: a
-// place that cannot be written, and a file that is no c1z and may be
-// somebody's work.
-func (p *program) checkFile(ctx context.Context, path, scratchDir string) error {
-	dir := filepath.Dir(path)
+// openTarget checks --file before the sync: a file that cannot be written, that
+// is no c1z, that is damaged or that holds another connector's sync is never
+// replaced. It opens the sync that the file holds, unpacked into dir.
+func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error) {
+	path := p.v.GetString("file")
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	t := &target{path: path}
+	folder := filepath.Dir(path)
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %s is not a file; name one, such as sync.c1z", fileSetting, path)
+		return nil, fmt.Errorf("%s: %s is not a file; name one, such as sync.c1z", setting("file"), path)
 	}
-	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return fmt.Errorf("%s: there is no directory %s; make it or name another file", fileSetting, dir)
+	if info, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s: there is no directory %s; make it or name another file", setting("file"), folder)
 	}
-	probe, err := os.CreateTemp(dir, stagingPattern(path))
+	removeStaging(path)
+	probe, err := stage(path)
 	if err != nil {
-		return fmt.Errorf("%s: cannot write %s: %w", fileSetting, path, err)
+		return nil, fmt.Errorf("%s: cannot write %s: %w", setting("file"), path, err)
 	}
-	_ = probe.Close()
-	_ = os.Remove(probe.Name())
-	runs, err := syncRuns(ctx, path, scratchDir)
+	probe.discard()
+	runs, err := syncRuns(ctx, path, dir)
 	if err == nil && len(runs) > 0 {
-		err = checkTypes(ctx, path, scratchDir, p.info.Owns)
+		err = t.open(ctx, runs, dir, p.info.Owns)
 	}
 	switch {
-	case errors.Is(err, syscall.ENOSPC): // it was to be unpacked
-		return p.workerEnding(err, scratchDir)
+	case errors.Is(err, syscall.ENOSPC): // the file was to be unpacked
+		return nil, p.noSpace(dir)
 	case err != nil:
-		return fmt.Errorf("%s: %s %w; move it away or name another file", fileSetting, path, err)
-	default:
-		return nil
+		t.close()
+		return nil, fmt.Errorf("%s: %s %w; move it away or name another file", setting("file"), path, err)
+	}
+	return t, nil
+}
+
+func (t *target) open(ctx context.Context, runs []syncRun, dir string, owns func(*v2.ResourceType) bool) error {
+	store, err := dotc1z.NewStore(ctx, t.path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
+	if err != nil {
+		return fmt.Errorf("is a damaged c1z (%w)", err)
+	}
+	t.store = store
+	for i := range runs {
+		if !runs[i].ended.IsZero() && (t.last == nil || runs[i].ended.After(t.last.ended)) {
+			t.last = &runs[i]
+		}
+	}
+	return checkOwner(ctx, store, owns)
+}
+
+// close lets go of the old file.
+func (t *target) close() {
+	if t.store != nil {
+		_ = t.store.Close(context.Background()) // it was only read
+		t.store = nil
 	}
 }
 
-// stagingPattern names the file beside path that becomes it.
-func stagingPattern(path string) string { return filepath.Base(path) + ".*.new" }
-
-// publish makes the c1z at from the one at path, at once and whole: whoever
-// reads path sees the old one or the new one. A c1z names people, so only its
-// owner may read a new one; one that is replaced keeps its permissions.
-func publish(from, path string) (err error) {
-	mode := os.FileMode(0o600)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
+// replace puts the file at from in place of --file, at once and whole: a reader
+// sees the old file or the new one, also after a power cut. A file that is
+// replaced keeps its mode and, where the system allows, its owner; a new one
+// can be read by its owner only, because a c1z names people.
+func (t *target) replace(from string) error {
+	mode, owner := os.FileMode(0o600), fs.FileInfo(nil)
+	if info, err := os.Stat(t.path); err == nil {
+		mode, owner = info.Mode().Perm(), info
 	}
-	if err := os.Chmod(from, mode); err != nil {
+	if err := adopt(from, mode, owner); err != nil {
 		return err
 	}
-	if os.Rename(from, path) == nil {
-		return nil
+	if err := syncFile(from); err != nil {
+		return err
 	}
-	// Another file system: copy it beside path first.
+	if os.Rename(from, t.path) == nil {
+		return syncFile(filepath.Dir(t.path))
+	}
+	// Another file system: copy the file beside the target first.
 	source, err := os.Open(from) //nolint:gosec // our own directory
 	if err != nil {
 		return err
 	}
 	defer source.Close() //nolint:errcheck // read only
-	staging, err := os.CreateTemp(filepath.Dir(path), stagingPattern(path))
+	copied, err := stage(t.path)
 	if err != nil {
 		return err
 	}
-	defer func() {
+	if _, err := io.Copy(copied.file, source); err != nil {
+		copied.discard()
+		return err
+	}
+	if err := adopt(copied.file.Name(), mode, owner); err != nil {
+		copied.discard()
+		return err
+	}
+	return copied.put(t.path)
+}
+
+// staging is a new file beside the one that it becomes. It is locked while it
+// is written, so that a later run knows whether its writer lives.
+type staging struct{ file *os.File }
+
+// stage makes a new file, readable by its owner only, beside path.
+func stage(path string) (*staging, error) {
+	for range 10 {
+		f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
 		if err != nil {
-			_ = staging.Close()
-			_ = os.Remove(staging.Name())
+			return nil, err
 		}
-	}()
-	if _, err := io.Copy(staging, source); err != nil {
+		name := f.Name()
+		_ = f.Close()
+		locked, err := acquire(name)
+		if err == nil {
+			return &staging{locked}, nil
+		}
+		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(name)
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("cannot make a new file beside %s", path)
+}
+
+// put writes the file to disk and gives it its final name.
+func (s *staging) put(path string) error {
+	name := s.file.Name()
+	if err := s.file.Sync(); err != nil {
+		s.discard()
 		return err
 	}
-	if err := staging.Chmod(mode); err != nil {
+	if err := renameOpen(s.file, name, path); err != nil {
+		s.discard()
 		return err
 	}
-	if err := staging.Sync(); err != nil {
-		return err
+	return syncFile(filepath.Dir(path))
+}
+
+// discard removes the file.
+func (s *staging) discard() {
+	_ = os.Remove(s.file.Name())
+	_ = s.file.Close()
+	_ = os.Remove(s.file.Name()) // where an open file cannot be removed
+}
+
+// globEscape makes a path match itself alone.
+var globEscape = strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`)
+
+// removeStaging removes what killed runs left beside path.
+func removeStaging(path string) {
+	left, _ := filepath.Glob(globEscape.Replace(path) + ".*.new")
+	for _, name := range left {
+		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() || !ownedByUs(info) {
+			continue
+		}
+		if locked, err := acquire(name); err == nil {
+			(&staging{locked}).discard()
+		}
 	}
-	if err := staging.Close(); err != nil {
-		return err
-	}
-	return os.Rename(staging.Name(), path)
 }

@@ -10,8 +10,10 @@ import (
 	"testing"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/annotations"
 	"github.com/conductorone/baton-sdk/pkg/connectorstore"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // The SDK reports most of these after the whole sync, some never.
@@ -162,11 +164,12 @@ func TestAFileOfAnotherConnectorIsKept(t *testing.T) {
 		kind  *v2.ResourceType
 		keeps bool
 	}{
-		{v2.ResourceType_builder{Id: "app", DisplayName: "App", Description: "An app"}.Build(), true},
-		{v2.ResourceType_builder{Id: "user", DisplayName: "User", Description: "An account of a person or a program at Other"}.Build(), true},
-		{v2.ResourceType_builder{Id: "user", DisplayName: "User", Description: "In other words, an account at Test"}.Build(), false},
+		{v2.ResourceType_builder{Id: "app", DisplayName: "App"}.Build(), true},
+		{v2.ResourceType_builder{Id: "user", DisplayName: "User"}.Build(), true},
+		{v2.ResourceType_builder{Id: "user", DisplayName: "Other's user", Annotations: annotations.New(wrapperspb.String("baton-other"))}.Build(), true},
+		{v2.ResourceType_builder{Id: "user", DisplayName: "Own user", Annotations: annotations.New(wrapperspb.String("baton-test"))}.Build(), false},
 	} {
-		t.Run(row.kind.GetDescription(), func(t *testing.T) {
+		t.Run(row.kind.GetId()+row.kind.GetDisplayName(), func(t *testing.T) {
 			t.Parallel()
 			run := invoke(t, newVendor(t))
 			writeC1Z(t, run.file, row.kind)
@@ -178,7 +181,7 @@ func TestAFileOfAnotherConnectorIsKept(t *testing.T) {
 				run.exits(0)
 				return
 			}
-			run.exits(2).says("--file (BATON_FILE)", fmt.Sprintf("holds the sync of another connector, with the resource type %q (%s)", row.kind.GetId(), row.kind.GetDescription()))
+			run.exits(2).says("--file (BATON_FILE)", fmt.Sprintf("holds the sync of another connector, with the resource type %q", row.kind.GetId()))
 			if after, err := os.ReadFile(run.file); err != nil || !bytes.Equal(after, before) {
 				t.Error("the file is another")
 			}

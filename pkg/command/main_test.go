@@ -26,23 +26,10 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// asConnector makes this test binary a connector, as the SDK and the
-// supervisor start their own executable again.
+// asConnector makes this test binary a connector.
 const asConnector = "TEST_AS_CONNECTOR"
 
-// asZeroWorker makes a worker write one file, given as name=text, and end with
-// 0, as the SDK does when it is faster than the real exit code.
-const asZeroWorker = "TEST_AS_ZERO_WORKER"
-
 func TestMain(m *testing.M) {
-	if leaves, ok := os.LookupEnv(asZeroWorker); ok && os.Getenv(workerEnv) != "" {
-		if name, text, ok := strings.Cut(leaves, "="); ok {
-			if err := os.WriteFile(filepath.Join(os.Getenv(workerEnv), name), []byte(text), 0o600); err != nil {
-				os.Exit(99)
-			}
-		}
-		os.Exit(0)
-	}
 	if os.Getenv(asConnector) != "" {
 		Run("1.2.3", connector.Info{Name: "baton-test", DisplayName: "Test", Description: "A test."}, testSchema, newTestSource, nil)
 		os.Exit(0)
@@ -130,6 +117,9 @@ func rows[T any](ctx context.Context, s *testSource, cursor string, path []strin
 
 func (s *testSource) Users(ctx context.Context, cursor string) (directory.Page[directory.User], error) {
 	return rows(ctx, s, cursor, []string{"users"}, func(r testRow) directory.User {
+		if r.ID == "crash" {
+			panic("a bug")
+		}
 		return directory.User{ID: r.ID, DisplayName: r.ID, Disabled: r.Disabled, Service: r.Service}
 	})
 }
@@ -350,17 +340,29 @@ func (i *invocation) leaves(want ...string) {
 	}
 }
 
-// summary finds the JSON log line that tells of a finished sync.
-func (i *invocation) summary() map[string]any {
+// summary is the result of a finished sync in JSON.
+func (i *invocation) summary() summary {
 	i.t.Helper()
-	for _, line := range strings.Split(i.stderr.String(), "\n") {
-		var fields map[string]any
-		if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == "sync finished" {
-			return fields
-		}
+	var said summary
+	i.stdoutJSON(&said)
+	return said
+}
+
+// failure is the result of a failed sync in JSON.
+func (i *invocation) failure() jsonFailure {
+	i.t.Helper()
+	var said jsonFailure
+	i.stdoutJSON(&said)
+	return said
+}
+
+func (i *invocation) stdoutJSON(into any) {
+	i.t.Helper()
+	decoder := json.NewDecoder(&i.stdout)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil || decoder.More() {
+		i.t.Fatalf("stdout is not one JSON object: %v", err)
 	}
-	i.t.Fatalf("no summary in\n%s", i.stderr.String())
-	return nil
 }
 
 func (i *invocation) runs() []syncRun {

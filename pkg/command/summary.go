@@ -1,62 +1,132 @@
 package command
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/conductorone/baton-sdk/pkg/logging"
-	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
-	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
 
 	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
-// summarise tells of a finished sync, in the form of the other lines on
-// stderr: to a person where the log is for a person, and as one log line
-// where it is JSON.
-func (p *program) summarise(ctx context.Context, done summary, file string, took time.Duration) error {
-	if p.v.GetString("log-format") == logging.LogFormatConsole {
-		fmt.Fprint(os.Stderr, done.text(p.info.Name, file, took))
-		return nil
-	}
-	options := []logging.Option{
-		logging.WithLogFormat(p.v.GetString("log-format")), logging.WithLogLevel(p.v.GetString("log-level")),
-	}
-	if paths := p.v.GetStringSlice("log-path"); len(paths) > 0 {
-		options = append(options, logging.WithOutputPaths(paths))
-	}
-	ctx, err := logging.Init(ctx, options...)
-	if err != nil {
-		return fmt.Errorf("the sync is finished, but its summary cannot be logged: %w", err)
-	}
-	fields := append(done.fields(), zap.Duration("took", took), zap.String("file", file), zap.String("look", look(file)))
-	if !done.Resumed.IsZero() {
-		fields = append(fields, zap.Time("resumed", done.Resumed))
-	}
-	ctxzap.Extract(ctx).Info("sync finished", fields...)
-	return nil
+// summary is the result of a finished one-shot sync. Its JSON form is
+// documented in docs/operations.md: fields are added, never changed.
+type summary struct {
+	Connector string    `json:"connector"`
+	Version   string    `json:"version"`
+	File      string    `json:"file"`
+	SyncID    string    `json:"sync_id"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
+	Counts    counts    `json:"counts"`
+	// Changes is nil if the file held no finished sync before.
+	Changes *changes `json:"changes"`
+	// ChangesFile is the file of --changes, if one was asked for.
+	ChangesFile string   `json:"changes_file,omitempty"`
+	Requests    int64    `json:"requests"`
+	Retries     int64    `json:"retries"`
+	Waited      float64  `json:"waited_seconds"`
+	Warnings    []string `json:"warnings"`
 }
 
-func (s summary) text(name, file string, took time.Duration) string {
+type counts struct {
+	Users       int `json:"users"`
+	Enabled     int `json:"enabled"`
+	Disabled    int `json:"disabled"`
+	Service     int `json:"service"`
+	Groups      int `json:"groups"`
+	Memberships int `json:"memberships"`
+}
+
+func newCounts(c connector.Counts) counts {
+	return counts{
+		Users: c.Users, Enabled: c.Users - c.Disabled, Disabled: c.Disabled, Service: c.Service,
+		Groups: c.Groups, Memberships: c.Memberships,
+	}
+}
+
+// text is the summary as a person reads it.
+func (s *summary) text() string {
 	var b strings.Builder
 	line := func(what string, n int, detail string) {
-		fmt.Fprintf(&b, "  %-12s%9s%s\n", what, connector.Thousands(n), detail)
+		fmt.Fprintf(&b, "%s\n", strings.TrimRight(fmt.Sprintf("  %-12s%9s   %s", what, connector.Thousands(n), detail), " "))
 	}
-	fmt.Fprintf(&b, "%s: sync finished in %s: %s\n", name, round(took), file)
-	line("users", s.Users, fmt.Sprintf("   %s enabled, %s disabled, %s service",
-		connector.Thousands(s.Users-s.Disabled), connector.Thousands(s.Disabled), connector.Thousands(s.Service)))
-	line("groups", s.Groups, "")
-	line("memberships", s.Memberships, "")
-	if !s.Resumed.IsZero() {
-		fmt.Fprintf(&b, "  %-12s%9s   with the sync that an outage ended; it began at %s\n", "went on", "", s.Resumed.UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "%s: synced to %s in %s\n", s.Connector, s.File, round(s.EndedAt.Sub(s.StartedAt)))
+	service := ""
+	if s.Counts.Service > 0 {
+		service = fmt.Sprintf(", %s service accounts", connector.Thousands(s.Counts.Service))
 	}
-	line("requests", int(s.Requests), fmt.Sprintf("   %s retries, %s waited for rate limits",
-		connector.Thousands(int(s.Retries)), round(s.Waited)))
-	fmt.Fprintf(&b, "  Look at it: %s\n", look(file))
+	line("users", s.Counts.Users, fmt.Sprintf("%s enabled, %s disabled%s",
+		connector.Thousands(s.Counts.Enabled), connector.Thousands(s.Counts.Disabled), service))
+	line("groups", s.Counts.Groups, "")
+	line("memberships", s.Counts.Memberships, "")
+	waited := ""
+	if s.Retries > 0 || s.Waited > 0 {
+		waited = fmt.Sprintf("%s retries, waited %s for rate limits", connector.Thousands(int(s.Retries)), round(time.Duration(s.Waited*float64(time.Second))))
+	}
+	line("requests", int(s.Requests), waited)
+	if c := s.Changes; c != nil {
+		fmt.Fprintf(&b, "  Since the sync of %s:\n", c.Since.UTC().Format("2006-01-02 15:04 UTC"))
+		fmt.Fprintf(&b, "    users        +%s  -%s  %s newly disabled\n", connector.Thousands(c.Users.Added), connector.Thousands(c.Users.Removed), connector.Thousands(c.Users.Disabled))
+		fmt.Fprintf(&b, "    groups       +%s  -%s\n", connector.Thousands(c.Groups.Added), connector.Thousands(c.Groups.Removed))
+		fmt.Fprintf(&b, "    memberships  +%s  -%s\n", connector.Thousands(c.Memberships.Added), connector.Thousands(c.Memberships.Removed))
+	}
+	if s.ChangesFile != "" {
+		fmt.Fprintf(&b, "  Changes: %s\n", s.ChangesFile)
+	}
+	fmt.Fprintf(&b, "  Look at it: %s\n", look(s.File))
 	return b.String()
+}
+
+// jsonFailure is a failed run with --output-format json.
+type jsonFailure struct {
+	Error struct {
+		Code    int    `json:"code"`
+		Name    string `json:"name"`
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+func newJSONFailure(f *failure) jsonFailure {
+	var out jsonFailure
+	out.Error.Code, out.Error.Message = f.code, f.line
+	switch {
+	case f.code > 128:
+		out.Error.Name = "Interrupted"
+	default:
+		out.Error.Name = codes.Code(f.code).String() //nolint:gosec // a gRPC code
+	}
+	return out
+}
+
+// writeJSON writes a value as indented JSON and a line break.
+func writeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// sayWait is how long a message may take to be written. Somebody may have
+// stopped reading the pipe.
+const sayWait = 2 * time.Second
+
+// say writes a message to stdout or stderr. It gives up after sayWait, and
+// where nobody reads any more: neither changes how the run ended.
+func say(to *os.File, write func(io.Writer)) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		write(to)
+	}()
+	select {
+	case <-done:
+	case <-time.After(sayWait):
+	}
 }
 
 // look is the command that shows a c1z.

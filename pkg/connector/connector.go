@@ -4,11 +4,12 @@ package connector
 
 import (
 	"context"
-	"strings"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/annotations"
 	"github.com/conductorone/baton-sdk/pkg/connectorbuilder"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
@@ -92,21 +93,21 @@ func (c *Connector) ResourceSyncers(context.Context) []connectorbuilder.Resource
 	return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, groups}
 }
 
-// at gives a resource type a description that names the vendor, by which
-// Info.Owns knows it again in a file.
+// at marks a resource type with the connector's name, by which Info.Owns knows
+// it again in a file.
 func (i Info) at(kind *v2.ResourceType) *v2.ResourceType {
-	return v2.ResourceType_builder{
-		Id:          kind.GetId(),
-		DisplayName: kind.GetDisplayName(),
-		Description: kind.GetDescription() + i.suffix(),
-		Traits:      kind.GetTraits(),
-		Annotations: kind.GetAnnotations(),
-	}.Build()
+	kind = proto.CloneOf(kind)
+	marked := annotations.Annotations(kind.GetAnnotations())
+	marked.Append(wrapperspb.String(i.Name))
+	kind.SetAnnotations(marked)
+	return kind
 }
 
-func (i Info) suffix() string { return " at " + i.DisplayName }
-
-// Owns says whether a resource type is one of this connector's.
+// Owns says whether a resource type, as it is stored in a file, is one of this
+// connector's.
 func (i Info) Owns(kind *v2.ResourceType) bool {
-	return (kind.GetId() == userType.GetId() || kind.GetId() == groupType.GetId()) && strings.HasSuffix(kind.GetDescription(), i.suffix())
+	var name wrapperspb.StringValue
+	marked := annotations.Annotations(kind.GetAnnotations())
+	ok, err := marked.Pick(&name)
+	return err == nil && ok && name.GetValue() == i.Name
 }

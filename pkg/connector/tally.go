@@ -60,9 +60,37 @@ type Tally struct {
 	syncs map[string]*running
 }
 
+// Progress is how far a sync is in what it reads now.
+type Progress struct {
+	// Reading is users, groups or memberships; empty before the first page.
+	Reading string
+	// Done is how many were read; Total is the vendor's own count, 0 where it
+	// states none.
+	Done, Total int
+	// Since is when the first page was asked for.
+	Since time.Time
+}
+
+// Progress returns how far the sync is that read something last.
+func (t *Tally) Progress() Progress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var last *running
+	for _, sync := range t.syncs {
+		if last == nil || sync.seen.After(last.seen) {
+			last = sync
+		}
+	}
+	if last == nil {
+		return Progress{}
+	}
+	return last.progress
+}
+
 // running is a sync under way.
 type running struct {
-	counts Counts
+	counts   Counts
+	progress Progress
 	// seen is when it last read something, said when it last said so.
 	seen, said time.Time
 }
@@ -130,6 +158,10 @@ func (t *Tally) add(ctx context.Context, syncID, what string, total int, count f
 		sync = t.begin(syncID, t.now())
 	}
 	done := count(&sync.counts)
+	if sync.progress.Reading != what {
+		sync.progress = Progress{Reading: what, Since: sync.seen}
+	}
+	sync.progress.Done, sync.progress.Total = done, total
 	sync.seen = t.now()
 	due := sync.seen.Sub(sync.said) >= progressEvery
 	if due {

@@ -129,3 +129,18 @@ type Source interface {
 type Memberships interface {
 	Memberships(ctx context.Context, cursor string) (Page[Membership], error)
 }
+
+// Fact is something that the vendor says of the credential or of its API, such
+// as whose token it is.
+type Fact struct {
+	// Name is one or two words, such as "token of".
+	Name string `json:"name"`
+	// Value is a few words. It holds no secret.
+	Value string `json:"value"`
+}
+
+// Describer is implemented by sources that can say what the credential is. It
+// is called after Check, for a person who checks the settings.
+type Describer interface {
+	Describe(ctx context.Context) ([]Fact, error)
+}

@@ -38,6 +38,8 @@ type Error struct {
 	Advice
 	// RetryAt is when to ask again; zero where the vendor did not say.
 	RetryAt time.Time
+	// Refused says that nothing listens at the address.
+	Refused bool
 	// Outage says that the vendor has been out of reach for longer than a sync
 	// waits, and may be back at any time.
 	Outage bool
@@ -286,6 +288,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault fault) *Er
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Code = codes.Unavailable
 		e.What = "connection refused"
+		e.Refused = true
 		e.Advice = Advice{"nothing listens there, or a firewall is in the way", "check the base URL and the network"}
 	case errors.As(err, &timeout) && timeout.Timeout(), e.Code == codes.DeadlineExceeded:
 		e.Code = codes.DeadlineExceeded

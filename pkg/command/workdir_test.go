@@ -19,11 +19,11 @@ func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
 			write(t, filepath.Join(base, name, f), "x")
 		}
 	}
-	alive, err := newScratch(base, "baton-test")
+	alive, err := newWorkDir(base, "baton-test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	mkdir("baton-test-1-2345", scratchLock, "big")
+	mkdir("baton-test-1-2345", workDirLock, "big")
 	keep := []string{
 		filepath.Base(alive.path),
 		"baton-test-2024-11",      // somebody's own: no lock file
@@ -32,11 +32,11 @@ func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
 		"c1z-pebble12345",         // the SDK's, of some other program
 	}
 	mkdir(keep[1], "report")
-	mkdir(keep[2], scratchLock)
-	mkdir(keep[3], scratchLock)
+	mkdir(keep[2], workDirLock)
+	mkdir(keep[3], workDirLock)
 	mkdir(keep[4])
 
-	next, err := newScratch(base, "baton-test")
+	next, err := newWorkDir(base, "baton-test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestRunsThatStartTogetherKeepTheirDirectories(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 20 {
-				s, err := newScratch(base, "baton-test")
+				s, err := newWorkDir(base, "baton-test")
 				if err != nil {
 					t.Error(err)
 					return
@@ -91,10 +91,10 @@ func TestALinkInTheWayIsNotFollowed(t *testing.T) {
 	if err := os.Mkdir(trap, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(target, filepath.Join(trap, scratchLock)); err != nil {
+	if err := os.Symlink(target, filepath.Join(trap, workDirLock)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newScratch(base, "baton-test")
+	s, err := newWorkDir(base, "baton-test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,13 @@ func TestWhatMayStillBeWrittenToIsLeftToTheNextStart(t *testing.T) {
 			t.Errorf("%d directories are left, %v; want %d", len(entries), err, want)
 		}
 	}
-	s, err := newScratch(base, "baton-test")
+	s, err := newWorkDir(base, "baton-test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.release()
 	left(0)
-	if s, err = newScratch(base, "baton-test"); err != nil {
+	if s, err = newWorkDir(base, "baton-test"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(s.path, "store"), 0o700); err != nil {
@@ -128,7 +128,7 @@ func TestWhatMayStillBeWrittenToIsLeftToTheNextStart(t *testing.T) {
 	}
 	s.release()
 	left(1)
-	if s, err = newScratch(base, "baton-test"); err != nil {
+	if s, err = newWorkDir(base, "baton-test"); err != nil {
 		t.Fatal(err)
 	}
 	left(1)

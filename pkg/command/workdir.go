@@ -11,32 +11,32 @@ import (
 // errLocked says that somebody else holds a lock.
 var errLocked = errors.New("locked by another process")
 
-// scratchLock is the file in a scratch directory that its owner keeps locked.
-const scratchLock = "baton.lock"
+// workDirLock is the file in a work directory that its owner keeps locked.
+const workDirLock = "baton.lock"
 
-// scratch is a process's private directory for temporary files. The SDK
-// leaves up to hundreds of megabytes behind when it is stopped; here they are
-// in one place, which goes when its owner does or, if the owner was killed,
-// when the next run starts.
-type scratch struct {
+// workDir is a process's private directory for temporary files. The SDK leaves
+// up to hundreds of megabytes behind when it is stopped. In a work directory
+// they are removed when its owner ends or, if the owner was killed, when the
+// next run starts.
+type workDir struct {
 	path string
 	lock *os.File
 }
 
-// newScratch makes a private directory in base, after removing those that
-// killed runs of the same connector left there. A directory belongs to a
-// killed run if its name is one of ours and it has a lock that nobody holds. Process
-// ids say nothing here: in containers everybody has the same.
-func newScratch(base, name string) (*scratch, error) {
+// newWorkDir makes a private directory in base. First it removes those that
+// killed runs of the same connector left there: directories with a name like
+// its own and a lock that nobody holds. It does not look at process ids, which
+// repeat from container to container.
+func newWorkDir(base, name string) (*workDir, error) {
 	reclaim(base, name)
 	for range 10 {
 		path, err := os.MkdirTemp(base, fmt.Sprintf("%s-%d-*", name, os.Getpid()))
 		if err != nil {
 			return nil, fmt.Errorf("cannot make a directory for temporary files: %w; point BATON_TMPDIR to a writable directory", err)
 		}
-		lock, err := acquire(filepath.Join(path, scratchLock))
+		lock, err := acquire(filepath.Join(path, workDirLock))
 		if err == nil {
-			return &scratch{path: path, lock: lock}, nil
+			return &workDir{path: path, lock: lock}, nil
 		}
 		// Another run took it for stale before it was locked, or is about to.
 		if !errors.Is(err, errLocked) && !errors.Is(err, os.ErrNotExist) {
@@ -47,13 +47,13 @@ func newScratch(base, name string) (*scratch, error) {
 	return nil, fmt.Errorf("cannot make a directory for temporary files in %s", base)
 }
 
-// remove deletes the directory and all in it, the lock at the end: what cannot
-// be deleted now, or is left where the process is killed over it, is found by
-// its lock and deleted by the next start.
-func (s *scratch) remove() {
+// remove deletes the directory, the lock last: if something cannot be deleted,
+// or the process is killed meanwhile, the next start finds the lock and deletes
+// the rest.
+func (s *workDir) remove() {
 	entries, err := os.ReadDir(s.path)
 	for _, entry := range entries {
-		if entry.Name() != scratchLock {
+		if entry.Name() != workDirLock {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(s.path, entry.Name())))
 		}
 	}
@@ -68,11 +68,10 @@ func (s *scratch) remove() {
 	_ = os.RemoveAll(s.path)
 }
 
-// release deletes the directory if nothing is in it. What is there may still
-// be written to, by a sync of the SDK's that goes on for a moment after its
-// daemon was interrupted: it would end the process with a failure if its files
-// were gone. The next start deletes them.
-func (s *scratch) release() {
+// release deletes the directory if it is empty. Otherwise the SDK may still
+// write to it, because a daemon's sync goes on for a moment after an interrupt
+// and crashes if its files are gone. The next start deletes them.
+func (s *workDir) release() {
 	entries, err := os.ReadDir(s.path)
 	if err == nil && len(entries) <= 1 { // the lock
 		s.remove()
@@ -92,13 +91,13 @@ func reclaim(base, name string) {
 			continue
 		}
 		path := filepath.Join(base, entry.Name())
-		if _, err := os.Lstat(filepath.Join(path, scratchLock)); err != nil {
+		if _, err := os.Lstat(filepath.Join(path, workDirLock)); err != nil {
 			continue
 		}
-		lock, err := acquire(filepath.Join(path, scratchLock))
+		lock, err := acquire(filepath.Join(path, workDirLock))
 		if err != nil {
 			continue // in use, or not ours to touch
 		}
-		(&scratch{path: path, lock: lock}).remove()
+		(&workDir{path: path, lock: lock}).remove()
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// What a script reads is the code, what a person reads is the line; the SDK
-// puts layers around both on the way through two processes.
+// A script reads the code and a person reads the line. gRPC and the SDK wrap
+// both.
 func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 	t.Parallel()
 	fault := fmt.Errorf("baton-test: list users: %w", &rest.Error{
@@ -45,8 +45,8 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			if end := endingOf("baton-test", row.err); end.Line != row.line || end.Code != row.code {
-				t.Errorf("got  %d %s\nwant %d %s", end.Code, end.Line, row.code, row.line)
+			if end := failureOf("baton-test", row.err); end.line != row.line || end.code != row.code {
+				t.Errorf("got  %d %s\nwant %d %s", end.code, end.line, row.code, row.line)
 			}
 		})
 	}
@@ -54,9 +54,9 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 
 func TestAFullDiskIsNamed(t *testing.T) {
 	t.Parallel()
-	p := &program{info: connector.Info{Name: "baton-test"}}
+	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}
 	full := fmt.Errorf("pebble store close: save failed: %w", &os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC})
-	if end := p.workerEnding(full, "/tmp/baton-test-1-2"); end.Code != 8 || end.Line != "baton-test: no space left for temporary files in /tmp: free some, or point BATON_TMPDIR to another file system" {
+	if end := failureOf("baton-test", p.explain(full, "/tmp/baton-test-1-2")); end.code != 8 || end.line != "baton-test: no space left for temporary files in /tmp; free some, or point BATON_TMPDIR to another file system" {
 		t.Errorf("got %+v", end)
 	}
 }
@@ -65,15 +65,3 @@ type okStatusError struct{}
 
 func (okStatusError) Error() string              { return "ok?" }
 func (okStatusError) GRPCStatus() *status.Status { return status.New(codes.OK, "") }
-
-func TestTheFaultThatEndsTheSyncIsKept(t *testing.T) {
-	t.Parallel()
-	o := &observed{name: "baton-test", dir: t.TempDir()}
-	for _, code := range []codes.Code{codes.Unavailable, codes.PermissionDenied, codes.Unavailable, codes.NotFound} {
-		_ = o.failed(status.Error(code, "baton-test: "+code.String()))
-	}
-	var end ending
-	if !readJSON(o.dir, faultFile, &end) || end.Code != int(codes.PermissionDenied) || end.Line != "baton-test: PermissionDenied" {
-		t.Errorf("kept %+v", end)
-	}
-}

@@ -1,0 +1,173 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is the longest line of --help, in columns.
+const helpWidth = 100
+
+// flagHelp describes a flag in --help.
+type flagHelp struct{ name, text string }
+
+// helpGroups are the groups of --help, after the connector's own settings.
+// A flag that is in no group does nothing useful here and is not shown.
+var helpGroups = []struct {
+	title string
+	flags []flagHelp
+}{
+	{"Sync", []flagHelp{
+		{"file", "Write the sync to this file."},
+		{outputFlag, "Print the summary as text or json."},
+		{changesFlag, "Write what came and went since the last sync to this CSV file."},
+		{acceptEmptyFlag, "Replace a file that holds users or memberships even if the new sync has none."},
+		{"sync-resource-types", "Sync these types only: user, or user,group."},
+		{"sync-resources", "Sync these groups only: bid:r:group/ID, with a comma between two."},
+		{"skip-entitlements-and-grants", "Sync users and groups without memberships."},
+		{"skip-grants", "With --sync-resources: sync the groups without memberships."},
+		{"workers", "Make this many calls at a time; -1 for one per core."},
+		{"http-timeout-seconds", "Give up on a request after this many seconds, 1 to 1800."},
+		{"storage-engine", "Write the file with this engine: pebble or sqlite."},
+		{"c1z-temp-dir", "Keep temporary files in this directory; BATON_TMPDIR does the same."},
+		{"external-resource-c1z", "Match members with the users of this c1z of another connector."},
+		{"external-resource-entitlement-id-filter", "Match only users of that c1z who have this entitlement."},
+		{"external-resource-traits", "Match these traits of that c1z, such as user, group, app."},
+	}},
+	{"Service under C1", []flagHelp{
+		{"client-id", "Run as a service for C1, with this client ID. Without it, sync once."},
+		{"client-secret", "The client secret that C1 shows with the client ID."},
+		{"skip-full-sync", "Run C1's other tasks only, no full sync."},
+		{"task-concurrency", "Run this many of C1's tasks at a time, 1 to 100."},
+		{"health-check", "Serve /health, /ready and /live."},
+		{"health-check-port", "Serve them on this port."},
+		{"health-check-bind-address", "Serve them on this address."},
+	}},
+	{"Logging", []flagHelp{
+		{"log-level", "Log at this level: debug, info, warn or error. On a terminal a one-shot sync logs only if you give a level."},
+		{"log-format", "Log as json or console."},
+		{"log-path", "Write the log to these files instead of stderr."},
+		{"log-level-debug-expires-at", "Stop logging at level debug at this time (RFC 3339)."},
+		{"log-event-log", "Write the log to the Windows event log."},
+	}},
+	{"Telemetry", []flagHelp{
+		{"otel-collector-endpoint", "Send traces and logs to this OpenTelemetry collector."},
+		{"otel-collector-endpoint-tls-cert-path", "Trust the certificate in this file for the collector."},
+		{"otel-collector-endpoint-tls-cert", "Trust this certificate, in PEM, for the collector."},
+		{"otel-collector-endpoint-tls-insecure", "Reach the collector without TLS."},
+		{"otel-tracing-disabled", "Send no traces."},
+		{"otel-logging-disabled", "Send no logs."},
+	}},
+}
+
+// trueDefaults are defaults that the SDK's flags do not show.
+var trueDefaults = map[string]string{
+	"workers":              fmt.Sprint(defaultWorkers),
+	"http-timeout-seconds": "60",
+	"log-format":           "console on a terminal, else json",
+	"storage-engine":       "pebble",
+	"c1z-temp-dir":         "the system's directory",
+}
+
+// describe sets the help of the root command and of check.
+func (p *program[T]) describe(root, check *cobra.Command) {
+	root.Short = p.info.Description
+	sdkHelp := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		switch cmd {
+		case root:
+			io.WriteString(cmd.OutOrStdout(), p.rootHelp(root)) //nolint:errcheck // there is nobody to tell
+		case check:
+			io.WriteString(cmd.OutOrStdout(), p.checkHelp(root, check)) //nolint:errcheck // there is nobody to tell
+		default:
+			sdkHelp(cmd, args)
+		}
+	})
+}
+
+func (p *program[T]) rootHelp(root *cobra.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nUsage:\n", p.info.Description)
+	for _, line := range [][2]string{
+		{"[flags]", "Sync once into a file"},
+		{"check [flags]", "Check the settings and the credential; write nothing"},
+		{"--client-id ID [flags]", "Run as a service for C1"},
+	} {
+		fmt.Fprintf(&b, "  %s %-24s %s\n", p.info.Name, line[0], line[1])
+	}
+	fmt.Fprintf(&b, "\nExample:\n")
+	for _, f := range p.schema.Fields {
+		if !f.Required {
+			continue
+		}
+		value := f.ConnectorConfig.Placeholder
+		if f.Secret || value == "" || strings.Contains(value, " ") {
+			value = "'...'"
+		}
+		fmt.Fprintf(&b, "  export %s=%s\n", setting(f.FieldName).Env(), value)
+	}
+	fmt.Fprintf(&b, "  %s check\n  %s --file %s.c1z\n", p.info.Name, p.info.Name, strings.TrimPrefix(p.info.Name, "baton-"))
+	fmt.Fprintf(&b, "\nCommands:\n")
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			fmt.Fprintf(&b, "  %-14s %s\n", cmd.Name(), cmd.Short)
+		}
+	}
+	b.WriteString(p.groupHelp(root.Flags(), "Settings of "+p.info.DisplayName, p.ownHelp()))
+	for _, group := range helpGroups {
+		b.WriteString(p.groupHelp(root.Flags(), group.title, group.flags))
+	}
+	fmt.Fprintf(&b, "\nEach flag can be given as an environment variable, or in .baton.yaml or the file that %s\nnames. %q shows the help of a command.\n",
+		configPathEnv, p.info.Name+" COMMAND --help")
+	return b.String()
+}
+
+func (p *program[T]) checkHelp(root, check *cobra.Command) string {
+	return fmt.Sprintf("%s\n\nUsage:\n  %s check [flags]\n%s%s", check.Long, p.info.Name,
+		p.groupHelp(root.Flags(), "Settings of "+p.info.DisplayName, p.ownHelp()),
+		p.groupHelp(root.Flags(), "Output", []flagHelp{{outputFlag, "Print the result as text or json."}}))
+}
+
+// ownHelp describes the connector's own settings.
+func (p *program[T]) ownHelp() []flagHelp {
+	var own []flagHelp
+	for _, f := range p.schema.Fields {
+		text := f.Description
+		if f.Required {
+			text += " Required."
+		}
+		own = append(own, flagHelp{f.FieldName, text})
+	}
+	return own
+}
+
+// groupHelp describes a group of flags, each with its environment variable and
+// its default.
+func (p *program[T]) groupHelp(all *pflag.FlagSet, title string, group []flagHelp) string {
+	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	set.SortFlags = false
+	for _, entry := range group {
+		known := all.Lookup(entry.name)
+		if known == nil {
+			continue // a flag of another system
+		}
+		flag := *known
+		flag.Hidden, flag.Deprecated = false, ""
+		value, zero := known.DefValue, map[string]string{"bool": "false", "int": "0", "stringSlice": "[]"}[known.Value.Type()]
+		if own, ok := trueDefaults[entry.name]; ok {
+			value = own
+		}
+		flag.DefValue = zero // pflag would show it, in quotes
+		flag.Usage = entry.text
+		if value != zero && value != "" {
+			flag.Usage += " Default: " + value + "."
+		}
+		flag.Usage += " ($" + setting(entry.name).Env() + ")"
+		set.AddFlag(&flag)
+	}
+	return fmt.Sprintf("\n%s:\n%s", title, set.FlagUsagesWrapped(helpWidth))
+}

@@ -1,0 +1,132 @@
+package command
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/conductorone/baton-connectors/pkg/connector"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+// isTerminal says whether a person watches f.
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor is small
+
+// canRedraw says whether the terminal can draw over a line.
+func canRedraw() bool { return os.Getenv("TERM") != "dumb" }
+
+// liveLine is the line on a terminal that shows how far a sync is, redrawn in
+// place. A nil liveLine shows nothing. It has no colours, so NO_COLOR needs no
+// care.
+type liveLine struct {
+	tally *connector.Tally
+	stats *rest.Stats
+	now   func() time.Time
+	// vendor is the vendor's name.
+	vendor string
+	phase  atomic.Value // a string that replaces the counts; "" for none
+
+	mu        sync.Mutex
+	container *mpb.Progress
+	bar       *mpb.Bar
+}
+
+// start draws the line. It is redrawn until stop.
+func (l *liveLine) start(tally *connector.Tally, stats *rest.Stats) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tally, l.stats = tally, stats
+	l.container = mpb.New(mpb.WithOutput(os.Stderr), mpb.WithRefreshRate(200*time.Millisecond), mpb.WithWidth(1))
+	l.bar = l.container.New(0, mpb.NopStyle(), mpb.BarFillerTrim(), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return l.text() })))
+}
+
+// show replaces the counts with a phase that has none.
+func (l *liveLine) show(phase string) {
+	if l != nil {
+		l.phase.Store(phase)
+	}
+}
+
+// print writes a line above the live one.
+func (l *liveLine) print(text string) {
+	if l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.container != nil {
+			_, _ = l.container.Write([]byte(text + "\n"))
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, text)
+}
+
+// stop removes the line.
+func (l *liveLine) stop() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.container == nil {
+		return
+	}
+	l.bar.Abort(true)
+	l.container.Wait()
+	l.container = nil
+}
+
+// text is the line: phase, count, rate, time left, and what is waited for.
+func (l *liveLine) text() string {
+	if phase, _ := l.phase.Load().(string); phase != "" {
+		return phase
+	}
+	progress := l.tally.Progress()
+	text := "checking the credential"
+	if progress.Reading != "" {
+		text = progressText(progress, l.now().Sub(progress.Since))
+	}
+	if until, reason, waits := l.stats.Waiting(); waits {
+		wait := max(until.Sub(l.now()), time.Second).Round(time.Second)
+		text += fmt.Sprintf(" · waiting %s: %s", wait, l.because(reason))
+	}
+	return text
+}
+
+// because says why requests wait.
+func (l *liveLine) because(reason string) string {
+	if strings.HasPrefix(reason, strconv.Itoa(http.StatusTooManyRequests)) {
+		return l.vendor + " limits requests"
+	}
+	return l.vendor + " is out of reach (" + reason + ")"
+}
+
+// progressText says how far a phase is that has taken so long.
+func progressText(p connector.Progress, took time.Duration) string {
+	text := fmt.Sprintf("%s %s", p.Reading, connector.Thousands(p.Done))
+	known := p.Total >= p.Done && p.Total > 0
+	if known {
+		text += " of " + connector.Thousands(p.Total)
+	}
+	if took < time.Second || p.Done == 0 {
+		return text
+	}
+	rate := float64(p.Done) / took.Seconds()
+	text += fmt.Sprintf(" · %s/s", connector.Thousands(int(rate+0.5)))
+	if left := time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second)); known && left >= time.Second {
+		text += fmt.Sprintf(" · %s left", left.Round(time.Second))
+	}
+	return text
+}

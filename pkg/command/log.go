@@ -1,0 +1,133 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/conductorone/baton-sdk/pkg/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// modulePath opens the name of every function of this module. The log tells
+// the connector's own entries from the SDK's by it.
+const modulePath = "github.com/conductorone/baton-connectors/"
+
+// startLog sets up the log of a one-shot sync, in the context and for the
+// whole process. Without a terminal, or with --log-level, it is the SDK's log.
+// On a terminal it is quiet: warnings go to warned and nothing else is shown,
+// unless --log-path names a file for the whole log.
+func (p *program[T]) startLog(ctx context.Context, warnings *warnings) (context.Context, error) {
+	level := p.v.GetString("log-level")
+	paths := p.v.GetStringSlice("log-path")
+	options := []logging.Option{logging.WithLogFormat(p.v.GetString("log-format")), logging.WithLogLevel(level)}
+	switch {
+	case len(paths) > 0:
+		options = append(options, logging.WithOutputPaths(paths))
+	case p.quiet():
+		options = append(options, logging.WithOutputPaths(nil), logging.WithLogLevel("warn"))
+	}
+	ctx, err := logging.Init(ctx, options...)
+	if err != nil {
+		return ctx, fmt.Errorf("cannot start the log: %w", err)
+	}
+	logger := ctxzap.Extract(ctx).WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewTee(&withoutRepeats{core}, warnings)
+	}))
+	zap.ReplaceGlobals(logger)
+	return ctxzap.ToContext(ctx, logger), nil
+}
+
+// withoutRepeats drops entries at level error and above: the run's failure says
+// the same, with the cause and the next step.
+type withoutRepeats struct{ zapcore.Core }
+
+// With implements zapcore.Core.
+func (c *withoutRepeats) With(fields []zap.Field) zapcore.Core {
+	return &withoutRepeats{c.Core.With(fields)}
+}
+
+// Check implements zapcore.Core.
+func (c *withoutRepeats) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if entry.Level >= zapcore.ErrorLevel {
+		return checked
+	}
+	return c.Core.Check(entry, checked)
+}
+
+func ours(entry zapcore.Entry) bool { return strings.HasPrefix(entry.Caller.Function, modulePath) }
+
+// maxWarnings bounds how many different warnings a run keeps.
+const maxWarnings = 20
+
+// warnings collects the connector's own warnings of a run, each once. It is
+// safe for concurrent use.
+type warnings struct {
+	// show prints a new warning; nil to keep it only.
+	show func(text string)
+
+	mu   sync.Mutex
+	seen []string
+}
+
+// list returns the warnings in the order of their first appearance.
+func (w *warnings) list() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.seen)
+}
+
+// add keeps a warning and shows it, unless it is known.
+func (w *warnings) add(text string) {
+	w.mu.Lock()
+	known := slices.Contains(w.seen, text) || len(w.seen) >= maxWarnings
+	if !known {
+		w.seen = append(w.seen, text)
+	}
+	w.mu.Unlock()
+	if !known && w.show != nil {
+		w.show(text)
+	}
+}
+
+// Enabled implements zapcore.Core.
+func (w *warnings) Enabled(level zapcore.Level) bool { return level == zapcore.WarnLevel }
+
+// With implements zapcore.Core.
+func (w *warnings) With([]zap.Field) zapcore.Core { return w }
+
+// Check implements zapcore.Core.
+func (w *warnings) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if w.Enabled(entry.Level) && ours(entry) {
+		return checked.AddCore(entry, w)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (w *warnings) Write(entry zapcore.Entry, fields []zap.Field) error {
+	// Requests that wait are shown by the live line and counted by the summary.
+	if slices.ContainsFunc(fields, func(f zap.Field) bool { return f.Key == "wait" || f.Key == "retry" }) {
+		return nil
+	}
+	text := entry.Message
+	for _, f := range fields {
+		text += fmt.Sprintf(" (%s: %s)", f.Key, fieldText(f))
+	}
+	w.add(text)
+	return nil
+}
+
+// Sync implements zapcore.Core.
+func (w *warnings) Sync() error { return nil }
+
+// fieldText is a field's value as text.
+func fieldText(f zap.Field) string {
+	encoder := zapcore.NewMapObjectEncoder()
+	f.AddTo(encoder)
+	return fmt.Sprint(encoder.Fields[f.Key])
+}

@@ -1,0 +1,199 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/conductorone/baton-sdk/pkg/cli"
+	"github.com/conductorone/baton-sdk/pkg/field"
+	"github.com/conductorone/baton-sdk/pkg/uhttp"
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	// newFile is the c1z that a run writes in its work directory.
+	newFile = "sync.c1z"
+	// stopWait is how long an interrupted sync may take to end.
+	stopWait = 8 * time.Second
+)
+
+// errNoSpace ends a sync whose work directory has no space left.
+var errNoSpace = errors.New("no space left for temporary files")
+
+// oneShot syncs once into --file and prints the summary.
+//
+// The sync is written to a new c1z in a work directory. That file replaces
+// --file, at once and whole, after it has been closed, opened again and found
+// to hold a finished sync. Every other end leaves --file as it was. So --file
+// never holds half a sync, two runs cannot mix, and a run never continues an
+// old sync: the SDK would, for a week, and keep users who have been deleted
+// since.
+func (p *program[T]) oneShot(ctx context.Context) error {
+	began := time.Now()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, endSignals()...)
+	defer signal.Stop(signals)
+	ignoreBrokenPipes()
+
+	dir, err := newWorkDir(p.tempBase(), p.info.Name)
+	if err != nil {
+		return err
+	}
+	defer dir.remove()
+	// The SDK writes some temporary files to the system's directory.
+	for _, name := range tempEnv {
+		if err := os.Setenv(name, dir.path); err != nil {
+			return err
+		}
+	}
+	file, err := p.openTarget(ctx, dir.path)
+	if err != nil {
+		return err
+	}
+	defer file.close()
+	if isTerminal(os.Stderr) && canRedraw() && (p.quiet() || p.given("log-path")) {
+		p.live = &liveLine{now: time.Now, vendor: p.info.DisplayName}
+	}
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ended := make(chan error, 1)
+	var done *result
+	go func() {
+		var err error
+		done, err = p.read(ctx, dir.path, file)
+		ended <- err
+	}()
+	full := watchSpace(ctx, dir.path)
+	select {
+	case err = <-ended:
+	case <-full:
+		cancel(errNoSpace)
+		if err = waitFor(ended, signals); err != nil {
+			err = p.noSpace(dir.path)
+		}
+	case stop := <-signals:
+		cancel(fmt.Errorf("%s", stop))
+		if err = waitFor(ended, signals); err != nil {
+			err = p.interrupted(stop)
+		}
+	}
+	p.live.stop()
+	if err != nil {
+		return p.explain(err, dir.path)
+	}
+	if err := done.publish(file); err != nil {
+		return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), file.path, err)
+	}
+	done.summary.StartedAt, done.summary.EndedAt = began, time.Now()
+	p.print(&done.summary)
+	return nil
+}
+
+// print writes the summary to stdout.
+func (p *program[T]) print(s *summary) {
+	say(os.Stdout, func(w io.Writer) {
+		if p.wantsJSON() {
+			_ = writeJSON(w, s)
+			return
+		}
+		_, _ = io.WriteString(w, s.text())
+	})
+}
+
+// errStuck says that the sync did not end when it was told to.
+var errStuck = errors.New("the sync did not stop")
+
+// waitFor waits for the end of a sync that was told to stop, for stopWait or
+// until a signal.
+func waitFor(ended <-chan error, signals <-chan os.Signal) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stopWait):
+	case <-signals:
+	}
+	return errStuck
+}
+
+// read reads the vendor into a new c1z in dir, opens that file again and
+// returns what it holds.
+func (p *program[T]) read(ctx context.Context, dir string, file *target) (*result, error) {
+	warned := &warnings{show: p.warn}
+	ctx, err := p.startLog(ctx, warned)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stopTelemetry, err := p.startTelemetry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stopTelemetry()
+	timeout, err := p.httpTimeout()
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithValue(ctx, uhttp.ContextHTTPTimeoutKey, timeout)
+	options, err := p.syncOptions(dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := p.configuration()
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.connect(ctx, cfg, cli.RunTimeOpts{
+		SelectedAuthMethod:  p.v.GetString("auth-method"),
+		SyncResourceTypeIDs: p.v.GetStringSlice("sync-resource-types"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.live.start(c.tally, c.stats)
+	path := filepath.Join(dir, newFile)
+	if err := runSync(ctx, p.info.Name, &oneShotServer{ConnectorServer: c.server, connector: c.connector}, path, options); err != nil {
+		return nil, err
+	}
+	p.live.show("checking the file")
+	return p.verify(ctx, path, dir, c, warned, file)
+}
+
+// configuration decodes and validates the connector's own settings.
+func (p *program[T]) configuration() (T, error) {
+	cfg, err := cli.MakeGenericConfiguration[T](p.v, field.WithAdditionalDecodeHooks(field.FileUploadDecodeHook(true)))
+	if err != nil {
+		return cfg, fmt.Errorf("the settings cannot be read: %w", err)
+	}
+	return cfg, field.Validate(p.schema, cfg, field.WithAuthMethod(p.v.GetString("auth-method")))
+}
+
+// interrupted is the failure of a run that a signal ended.
+func (p *program[T]) interrupted(by os.Signal) *failure {
+	code := 128 + int(syscall.SIGINT)
+	if number, ok := by.(syscall.Signal); ok {
+		code = 128 + int(number)
+	}
+	return &failure{code: code, line: fmt.Sprintf("%s: interrupted; %s is as it was before; run the same command again", p.info.Name, p.v.GetString("file"))}
+}
+
+// noSpace is the failure of a run whose work directory is full.
+func (p *program[T]) noSpace(dir string) *failure {
+	return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
+		"%s: %s in %s; free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
+}
+
+// explain turns the error of a sync into the run's failure. The SDK reports a
+// full disk in terms of its store, which lies in the work directory dir.
+func (p *program[T]) explain(err error, dir string) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return p.noSpace(dir)
+	}
+	return failureOf(p.info.Name, err)
+}

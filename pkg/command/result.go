@@ -1,0 +1,153 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/conductorone/baton-sdk/pkg/dotc1z"
+	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/connector"
+)
+
+// result is a finished sync that has not replaced --file yet.
+type result struct {
+	summary summary
+	// file is the new c1z in the work directory.
+	file string
+	// changes is the new file of --changes; nil if none was asked for.
+	changes *staging
+}
+
+// verify opens the new c1z at path again, checks that it holds one finished
+// sync and compares it with the sync in --file. It fails if the sync must not
+// replace --file.
+func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected, warned *warnings, old *target) (*result, error) {
+	runs, err := syncRuns(ctx, path, dir)
+	if err != nil {
+		return nil, p.unreadable(err)
+	}
+	if len(runs) != 1 || runs[0].ended.IsZero() {
+		return nil, p.unreadable(errors.New("it holds no finished sync"))
+	}
+	run := &runs[0]
+	found := c.tally.Take(run.id)
+	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
+	if err != nil {
+		return nil, p.unreadable(err)
+	}
+	defer store.Close(ctx) //nolint:errcheck // it is only read
+	if !run.agrees(found) {
+		if found, err = countStore(ctx, store); err != nil {
+			return nil, p.unreadable(err)
+		}
+	}
+	if err := p.checkNamed(found); err != nil {
+		return nil, err
+	}
+	if err := p.checkEmpty(run, old); err != nil {
+		return nil, err
+	}
+	out := &result{file: path, summary: summary{
+		Connector: p.info.Name, Version: p.version, File: p.v.GetString("file"), SyncID: run.id,
+		Counts:   newCounts(found),
+		Requests: c.stats.Requests(), Retries: c.stats.Retries(), Waited: c.stats.Waited().Seconds(),
+		Warnings: append([]string{}, warned.list()...),
+	}}
+	if err := p.compareWith(ctx, old, store, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// compareWith fills in what has changed since the sync in --file.
+func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.Store, out *result) (err error) {
+	var rows *csv.Writer
+	if path := p.v.GetString(changesFlag); path != "" {
+		if out.changes, err = stage(path); err != nil {
+			return fmt.Errorf("%s: cannot write %s: %w", setting(changesFlag), path, err)
+		}
+		defer func() {
+			if err != nil {
+				out.changes.discard()
+			}
+		}()
+		out.summary.ChangesFile = path
+		buffer := bufio.NewWriter(out.changes.file)
+		rows = csv.NewWriter(buffer)
+		defer func() {
+			rows.Flush()
+			err = errors.Join(err, rows.Error(), buffer.Flush())
+		}()
+		if err := rows.Write(changeColumns); err != nil {
+			return err
+		}
+	}
+	if old.last == nil {
+		return nil
+	}
+	found, err := compare(ctx, old.store, now, rows)
+	if err != nil {
+		return fmt.Errorf("cannot compare with %s: %w", old.path, err)
+	}
+	found.Since = old.last.ended
+	out.summary.Changes = &found
+	return nil
+}
+
+// publish puts the file of --changes and the c1z in their places.
+func (r *result) publish(file *target) error {
+	file.close()
+	if err := file.replace(r.file); err != nil {
+		if r.changes != nil {
+			r.changes.discard()
+		}
+		return err
+	}
+	if r.changes == nil {
+		return nil
+	}
+	return r.changes.put(r.summary.ChangesFile)
+}
+
+// checkNamed fails if a sync of --sync-resources has not found all of them. The
+// SDK ignores those that it does not find.
+func (p *program[T]) checkNamed(found connector.Counts) error {
+	named := map[string]bool{}
+	for _, id := range p.v.GetStringSlice("sync-resources") {
+		named[id] = true
+	}
+	if n := found.Users + found.Groups; n < len(named) {
+		return fmt.Errorf("%s: %d of %d resources were found; name groups that exist (users cannot be synced alone)", setting("sync-resources"), n, len(named))
+	}
+	return nil
+}
+
+// checkEmpty fails if --file holds users or memberships and the new sync holds
+// none of them, unless --accept-empty is given.
+func (p *program[T]) checkEmpty(now *syncRun, old *target) error {
+	if old.last == nil || p.v.GetBool(acceptEmptyFlag) {
+		return nil
+	}
+	for _, kind := range []struct {
+		name        string
+		before, now int
+	}{{"users", old.last.users, now.users}, {"memberships", old.last.grants, now.grants}} {
+		if kind.before > 0 && kind.now == 0 {
+			return &failure{code: int(codes.Aborted), line: fmt.Sprintf(
+				"%s: the sync found no %s, but %s holds %s of them from the last sync; %s is as it was before; check the credential's rights, or accept the new result with --%s",
+				p.info.Name, kind.name, filepath.Base(old.path), connector.Thousands(kind.before), filepath.Base(old.path), acceptEmptyFlag)}
+		}
+	}
+	return nil
+}
+
+// unreadable is the failure of a run that cannot read its own result.
+func (p *program[T]) unreadable(err error) *failure {
+	return &failure{code: int(codes.Internal), line: fmt.Sprintf("%s: the sync ended, but its file cannot be used: %v; run it again", p.info.Name, err)}
+}

@@ -1,0 +1,39 @@
+package command
+
+import (
+	"context"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/disk"
+)
+
+const (
+	// minSpace is how many bytes the work directory's file system must have
+	// free. The SDK's store (Pebble, baton-sdk v0.26.0) crashes or never ends
+	// when it meets a full disk, so a sync ends before that.
+	minSpace = 8 << 20
+	// spaceEvery is how often the free space is looked at.
+	spaceEvery = 100 * time.Millisecond
+)
+
+// watchSpace returns a channel that is closed when dir's file system has less
+// than minSpace left. It stops with the context.
+func watchSpace(ctx context.Context, dir string) <-chan struct{} {
+	full := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(spaceEvery)
+		defer ticker.Stop()
+		for {
+			if usage, err := disk.UsageWithContext(ctx, dir); err == nil && usage.Free < minSpace {
+				close(full)
+				return
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return full
+}

@@ -1,0 +1,64 @@
+//go:build unix
+
+package command
+
+import (
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// tempEnv names the variables that os.TempDir reads.
+var tempEnv = []string{"TMPDIR"}
+
+// endSignals are the signals that end a one-shot sync, without those that
+// whoever started the process had it ignore (nohup, a background job).
+func endSignals() []os.Signal {
+	var signals []os.Signal
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
+}
+
+// ignoreBrokenPipes makes a write to a closed stdout or stderr fail, instead of
+// ending the process.
+func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
+
+// adopt gives a file the mode and, if owner is not nil, the owner and group of
+// the file that it replaces. If the system does not allow that, only the
+// file's owner may read it.
+func adopt(path string, mode os.FileMode, owner fs.FileInfo) error {
+	if owner != nil {
+		stat, ok := owner.Sys().(*syscall.Stat_t)
+		if ok && os.Chown(path, int(stat.Uid), int(stat.Gid)) != nil {
+			mode = 0o600
+		}
+	}
+	return os.Chmod(path, mode)
+}
+
+// ownedByUs says whether a file belongs to this process's user.
+func ownedByUs(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}
+
+// syncFile writes a file, or the entries of a directory, to disk.
+func syncFile(path string) error {
+	f, err := os.Open(path) //nolint:gosec // our own file or its directory
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	return f.Sync()
+}
+
+// renameOpen renames a file that is open, and closes it.
+func renameOpen(f *os.File, from, to string) error {
+	defer f.Close() //nolint:errcheck // synced before
+	return os.Rename(from, to)
+}

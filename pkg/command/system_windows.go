@@ -1,0 +1,34 @@
+package command
+
+import (
+	"io/fs"
+	"os"
+)
+
+// tempEnv names the variables that os.TempDir reads.
+var tempEnv = []string{"TMP", "TEMP"}
+
+// endSignals are the signals that end a one-shot sync.
+func endSignals() []os.Signal { return []os.Signal{os.Interrupt} }
+
+// ignoreBrokenPipes does nothing: a write to a closed pipe only fails here.
+func ignoreBrokenPipes() {}
+
+// adopt does nothing: a file has the permissions of its directory.
+func adopt(string, os.FileMode, fs.FileInfo) error { return nil }
+
+// ownedByUs says whether a file belongs to this process's user. The directory's
+// permissions decide that here.
+func ownedByUs(fs.FileInfo) bool { return true }
+
+// syncFile does nothing: Windows flushes a file when it is renamed, and a
+// directory cannot be opened for it.
+func syncFile(string) error { return nil }
+
+// renameOpen renames a file that is open. It must be closed first.
+func renameOpen(f *os.File, from, to string) error {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}
