@@ -84,12 +84,12 @@ cat <<EOF
 
   \$ export BATON_RUDDERSTACK_SCIM_BASE_URL=$BATON_RUDDERSTACK_SCIM_BASE_URL
   \$ export BATON_RUDDERSTACK_SCIM_TOKEN=...
-  \$ baton-rudderstack --file rudderstack.c1z
+  \$ baton-rudderstack --file rudderstack.c1z --log-level error
 EOF
 run clean \
 	BATON_RUDDERSTACK_SCIM_BASE_URL="$BATON_RUDDERSTACK_SCIM_BASE_URL" \
 	BATON_RUDDERSTACK_SCIM_TOKEN="$BATON_RUDDERSTACK_SCIM_TOKEN" \
-	"$bin/baton-rudderstack" --file rudderstack.c1z --log-format console --log-level warn
+	"$bin/baton-rudderstack" --file rudderstack.c1z --log-level error
 look "The users:" 1,2 resources -t user -f rudderstack.c1z
 look "The groups:" 1,2 resources -t group -f rudderstack.c1z
 look "Who is in which group:" 3,5 grants -f rudderstack.c1z
@@ -101,13 +101,13 @@ cat <<EOF
   \$ export BATON_BASE_URL=$BATON_BASE_URL    # for the simulator only
   \$ export BATON_USER_EMAIL=$BATON_USER_EMAIL
   \$ export BATON_API_TOKEN=...
-  \$ baton-guru --file guru.c1z
+  \$ baton-guru --file guru.c1z --log-level error
 EOF
 run clean \
 	BATON_BASE_URL="$BATON_BASE_URL" \
 	BATON_USER_EMAIL="$BATON_USER_EMAIL" \
 	BATON_API_TOKEN="$BATON_API_TOKEN" \
-	"$bin/baton-guru" --file guru.c1z --log-format console --log-level warn
+	"$bin/baton-guru" --file guru.c1z --log-level error
 look "The users:" 1,2 resources -t user -f guru.c1z
 look "The groups:" 1,2 resources -t group -f guru.c1z
 look "Who is in which group:" 3,5 grants -f guru.c1z

@@ -20,12 +20,20 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// lastSummary is the log line that ends a one-shot.
-func (o *oneShot) lastSummary(t testing.TB) map[string]any {
+// summary is what a one-shot with --output-format json says of its sync.
+type summary struct {
+	Counts   map[string]int `json:"counts"`
+	Requests int            `json:"requests"`
+	Retries  int            `json:"retries"`
+	Waited   float64        `json:"waited_seconds"`
+}
+
+// summary reads stdout.
+func (o *oneShot) summary(t testing.TB) summary {
 	t.Helper()
-	var got map[string]any
-	if err := json.Unmarshal([]byte(o.lastLine()), &got); err != nil || got["msg"] != "sync finished" {
-		t.Fatalf("the last line is no summary: %s", o.lastLine())
+	var got summary
+	if err := json.Unmarshal([]byte(o.stdout.String()), &got); err != nil {
+		t.Fatalf("stdout is no summary: %v\n%s", err, o.stdout.String())
 	}
 	return got
 }
@@ -40,7 +48,7 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 			t.Parallel()
 			eachSite(t, func(t *testing.T, open newSite) {
 				s := open(t, small, simulator.WithFault("rate-limit-seconds", simulator.When{Every: 3}))
-				run := s.sync(t, nil, "BATON_WORKERS="+strconv.Itoa(workers))
+				run := s.sync(t, nil, "BATON_OUTPUT_FORMAT=json", "BATON_WORKERS="+strconv.Itoa(workers))
 				run.succeeds(t, s.truth())
 				limited := 0
 				for _, request := range s.vendor.Requests() {
@@ -52,18 +60,16 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 				if pauses == 0 || pauses > limited {
 					t.Errorf("%d pauses were logged of a vendor that refused %d requests", pauses, limited)
 				}
-				got := run.lastSummary(t)
-				if n := len(s.vendor.Requests()); got["requests"] != float64(n) {
-					t.Errorf("%v requests are counted, %d arrived", got["requests"], n)
+				got := run.summary(t)
+				if n := len(s.vendor.Requests()); got.Requests != n {
+					t.Errorf("%v requests are counted, %d arrived", got.Requests, n)
 				}
 				// What was asked for ahead is a pause and no retry.
-				if retries, _ := got["retries"].(float64); retries == 0 {
+				if got.Retries == 0 {
 					t.Errorf("no retries are counted for %d pauses", pauses)
 				}
-				// A duration is logged in seconds.
-				waited, _ := got["waited"].(float64)
-				if waited < float64(pauses) || waited > float64(2*limited) {
-					t.Errorf("%v seconds are counted for %d pauses of a second", got["waited"], pauses)
+				if got.Waited < float64(pauses) || got.Waited > float64(2*limited) {
+					t.Errorf("%v seconds are counted for %d pauses of a second", got.Waited, pauses)
 				}
 			})
 		})
@@ -119,60 +125,6 @@ func asksForMemberships(r *http.Request) bool {
 	scim := strings.HasSuffix(r.URL.Path, "/Groups") && !r.URL.Query().Has("excludedAttributes")
 	guru := strings.Contains(r.URL.Path, "/groups/") && strings.HasSuffix(r.URL.Path, "/members")
 	return scim || guru
-}
-
-// TestASyncGoesOnAfterAnOutage shows, with the real binaries, that a run soon
-// after one that an outage has ended reads memberships alone. What the vendor
-// has changed in between may be as it was before or after.
-func TestASyncGoesOnAfterAnOutage(t *testing.T) {
-	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
-		s := open(t, small)
-		f := s.startFront(t, nil)
-		var slow, down atomic.Bool
-		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
-			listsUsers := strings.HasSuffix(r.URL.Path, "/Users") && r.URL.Query().Get("count") != "1" ||
-				strings.HasSuffix(r.URL.Path, "/members") && r.URL.Query().Has("token")
-			if !down.Load() && listsUsers && slow.CompareAndSwap(false, true) {
-				// The SDK keeps its place every ten seconds at the most.
-				<-time.After(10*time.Second + 500*time.Millisecond)
-			}
-			if asksForMemberships(r) {
-				down.Store(true)
-			}
-			if !down.Load() {
-				return false
-			}
-			http.Error(w, "out of order", http.StatusServiceUnavailable)
-			return true
-		})
-		run := s.sync(t, nil, "BATON_OUTAGE_MINUTES=1")
-		if code := run.wait(); code != int(codes.Aborted) || !strings.Contains(run.lastLine(), "no good answer since") {
-			t.Fatalf("exit code %d: %s", code, run.lastLine())
-		}
-		kept, err := filepath.Glob(run.file + ".*.unfinished")
-		if err != nil || len(kept) != 1 || !strings.HasSuffix(run.lastLine(), "goes on with what is kept in "+kept[0]) {
-			t.Fatalf("%v are kept, %v; it said %s", kept, err, run.lastLine())
-		}
-		f.answers(nil)
-		s.change()
-		before := len(s.vendor.Requests())
-		run = s.sync(t, run, "BATON_OUTAGE_MINUTES=1")
-		run.succeeds(t, s.vendor.Truth())
-		got := run.lastSummary(t)
-		if got["resumed"] == nil || got["users"] != 230.0 {
-			t.Errorf("the summary says %v", got)
-		}
-		users := 0
-		for _, request := range s.vendor.Requests()[before:] {
-			if strings.HasSuffix(request.Path, "/Users") || strings.HasSuffix(request.Path, "/v1/members") {
-				users++
-			}
-		}
-		if users != 1 { // the check of the credentials
-			t.Errorf("users were asked for %d times", users)
-		}
-	})
 }
 
 // until waits for something that must come to pass.

@@ -72,7 +72,7 @@ func TestReadmeOneShot(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			fixture.CompareTruth(t, filepath.Join(dir, vendor+".c1z"), s.Truth())
-			if !strings.Contains(string(out), "sync finished") {
+			if !strings.Contains(string(out), "synced to ") {
 				t.Errorf("does not say that it has finished:\n%s", out)
 			}
 		})

@@ -36,7 +36,7 @@ var badDays = []badDay{
 		[]string{"pkg/rest TestOnePlaceOutOfReachEndsASync", "pkg/rest TestAnotherFormOfAListHealsNothing"},
 	},
 	{
-		"no good answer for 15 minutes (`--outage-minutes`)", "ends with Aborted, says since when and what the last answer was; the file stays as it was; a run within the hour goes on with the memberships, if the outage came while those were read",
+		"no good answer for 15 minutes (`--outage-minutes`)", "ends with Aborted, says since when and what the last answer was; the file stays as it was",
 		"on a clock of the test: not before, not after; two faults an hour apart are no outage",
 		[]string{"pkg/rest TestOutageEnds", "internal/e2e TestAnOutageCostsNoFile", "internal/e2e TestASyncGoesOnAfterAnOutage"},
 	},

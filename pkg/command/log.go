@@ -36,27 +36,32 @@ func (p *program[T]) startLog(ctx context.Context, warnings *warnings) (context.
 		return ctx, fmt.Errorf("cannot start the log: %w", err)
 	}
 	logger := ctxzap.Extract(ctx).WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewTee(&withoutRepeats{core}, warnings)
+		return zapcore.NewTee(&filtered{core}, warnings)
 	}))
 	zap.ReplaceGlobals(logger)
 	return ctxzap.ToContext(ctx, logger), nil
 }
 
-// withoutRepeats drops entries at level error and above: the run's failure says
-// the same, with the cause and the next step.
-type withoutRepeats struct{ zapcore.Core }
+// filtered is the SDK's log without two things. Entries at level error and
+// above repeat the run's failure, which adds the cause and the next step. The
+// SDK's warning of members who are not in the list of users names up to 25 of
+// them (ingest_invariants.go in baton-sdk v0.26.0), at Guru by e-mail address.
+type filtered struct{ zapcore.Core }
 
 // With implements zapcore.Core.
-func (c *withoutRepeats) With(fields []zap.Field) zapcore.Core {
-	return &withoutRepeats{c.Core.With(fields)}
-}
+func (c *filtered) With(fields []zap.Field) zapcore.Core { return &filtered{c.Core.With(fields)} }
 
 // Check implements zapcore.Core.
-func (c *withoutRepeats) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if entry.Level >= zapcore.ErrorLevel {
+func (c *filtered) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if entry.Level >= zapcore.ErrorLevel || !c.Enabled(entry.Level) {
 		return checked
 	}
-	return c.Core.Check(entry, checked)
+	return checked.AddCore(entry, c)
+}
+
+// Write implements zapcore.Core.
+func (c *filtered) Write(entry zapcore.Entry, fields []zap.Field) error {
+	return c.Core.Write(entry, slices.DeleteFunc(slices.Clone(fields), func(f zap.Field) bool { return f.Key == "principal_examples" }))
 }
 
 func ours(entry zapcore.Entry) bool { return strings.HasPrefix(entry.Caller.Function, modulePath) }
@@ -102,7 +107,7 @@ func (w *warnings) With([]zap.Field) zapcore.Core { return w }
 
 // Check implements zapcore.Core.
 func (w *warnings) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if w.Enabled(entry.Level) && ours(entry) {
+	if w.Enabled(entry.Level) {
 		return checked.AddCore(entry, w)
 	}
 	return checked
@@ -110,8 +115,9 @@ func (w *warnings) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *za
 
 // Write implements zapcore.Core.
 func (w *warnings) Write(entry zapcore.Entry, fields []zap.Field) error {
-	// Requests that wait are shown by the live line and counted by the summary.
-	if slices.ContainsFunc(fields, func(f zap.Field) bool { return f.Key == "wait" || f.Key == "retry" }) {
+	// The caller is known only now. Requests that wait are shown by the live
+	// line and counted by the summary.
+	if !ours(entry) || slices.ContainsFunc(fields, func(f zap.Field) bool { return f.Key == "wait" }) {
 		return nil
 	}
 	text := entry.Message
