@@ -120,3 +120,16 @@ func TestDocsNameTheFieldsOfTheSummary(t *testing.T) {
 		}
 	}
 }
+
+// jsonKeys are the keys of a JSON text, in their order.
+func jsonKeys(t *testing.T, text string) []string {
+	t.Helper()
+	if !json.Valid([]byte(text)) {
+		t.Fatalf("not JSON:\n%s", text)
+	}
+	var keys []string
+	for _, m := range regexp.MustCompile(`"(\w+)":`).FindAllStringSubmatch(text, -1) {
+		keys = append(keys, m[1])
+	}
+	return keys
+}
