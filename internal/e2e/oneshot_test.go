@@ -210,6 +210,11 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		whole.succeeds(t, s.truth())
 		target := s.vendor.GroupIDs()[3]
 		run := s.sync(t, whole, "BATON_SYNC_RESOURCES=bid:r:group/"+target)
+		if code := run.wait(); code != 10 || !strings.Contains(run.lastLine(), "this run is limited by --sync-resources (BATON_SYNC_RESOURCES); give it a file of its own") {
+			t.Fatalf("exit code %d: %s", code, run.lastLine())
+		}
+		fixture.CompareTruth(t, run.file, s.truth())
+		run = s.sync(t, whole, "BATON_ACCEPT_EMPTY=true", "BATON_SYNC_RESOURCES=bid:r:group/"+target)
 		if code := run.wait(); code != 0 {
 			t.Fatalf("exit code %d: %s", code, run.lastLine())
 		}

@@ -42,7 +42,7 @@ var rooms = map[string]room{
 		may: []string{
 			module + "pkg/directory", sdk,
 			"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap",
-			"google.golang.org/grpc/codes", "google.golang.org/grpc/status",
+			"google.golang.org/grpc/codes", "google.golang.org/grpc/status", "google.golang.org/protobuf/",
 		},
 		closed: append(noClient, "net/http", "net"),
 	},
@@ -51,8 +51,11 @@ var rooms = map[string]room{
 	"pkg/command": {
 		may: []string{
 			module + "pkg/connector", module + "pkg/directory", module + "pkg/rest", sdk,
-			"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap", "github.com/spf13/viper", "gopkg.in/yaml.v3",
-			"google.golang.org/grpc/", "google.golang.org/protobuf/",
+			"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap", "go.uber.org/zap/zapcore", "gopkg.in/yaml.v3",
+			"github.com/grpc-ecosystem/go-grpc-middleware/validator", "google.golang.org/grpc", "google.golang.org/grpc/", "google.golang.org/protobuf/",
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper", "github.com/agext/levenshtein",
+			"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor", "golang.org/x/term",
+			"github.com/KimMachineGun/automemlimit/memlimit", "github.com/shirou/gopsutil/v4/disk",
 		},
 		closed: []string{"net/http", "unsafe"},
 	},

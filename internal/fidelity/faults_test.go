@@ -38,7 +38,7 @@ var badDays = []badDay{
 	{
 		"no good answer for 15 minutes (`--outage-minutes`)", "ends with Aborted, says since when and what the last answer was; the file stays as it was",
 		"on a clock of the test: not before, not after; two faults an hour apart are no outage",
-		[]string{"pkg/rest TestOutageEnds", "internal/e2e TestAnOutageCostsNoFile", "internal/e2e TestASyncGoesOnAfterAnOutage"},
+		[]string{"pkg/rest TestOutageEnds", "internal/e2e TestAnOutageCostsNoFile"},
 	},
 	{
 		"failures in a row", "the wait grows from 1 s to 30 s and is short again after a success",

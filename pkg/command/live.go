@@ -2,9 +2,7 @@ package command
 
 import (
 	"fmt"
-	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,7 +105,7 @@ func (l *liveLine) text() string {
 
 // because says why requests wait.
 func (l *liveLine) because(reason string) string {
-	if strings.HasPrefix(reason, strconv.Itoa(http.StatusTooManyRequests)) {
+	if strings.HasPrefix(reason, "429 ") {
 		return l.vendor + " limits requests"
 	}
 	return l.vendor + " is out of reach (" + reason + ")"

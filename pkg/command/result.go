@@ -139,9 +139,15 @@ func (p *program[T]) checkEmpty(now *syncRun, old *target) error {
 		before, now int
 	}{{"users", old.last.users, now.users}, {"memberships", old.last.grants, now.grants}} {
 		if kind.before > 0 && kind.now == 0 {
+			advice := "check the credential's rights"
+			for _, name := range []string{"sync-resources", "sync-resource-types", "skip-entitlements-and-grants"} {
+				if p.given(name) {
+					advice = fmt.Sprintf("this run is limited by %s; give it a file of its own", setting(name))
+				}
+			}
 			return &failure{code: int(codes.Aborted), line: fmt.Sprintf(
-				"%s: the sync found no %s, but %s holds %s of them from the last sync; %s is as it was before; check the credential's rights, or accept the new result with --%s",
-				p.info.Name, kind.name, filepath.Base(old.path), connector.Thousands(kind.before), filepath.Base(old.path), acceptEmptyFlag)}
+				"%s: the sync found no %s, but %s holds %s of them and stays as it was; %s, or accept the new result with --%s",
+				p.info.Name, kind.name, filepath.Base(old.path), connector.Thousands(kind.before), advice, acceptEmptyFlag)}
 		}
 	}
 	return nil
