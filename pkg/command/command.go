@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
 	sdkconfig "github.com/conductorone/baton-sdk/pkg/config"
@@ -166,14 +165,10 @@ func (p *program[T]) service(sdk func() error) error {
 		return err
 	}
 	defer dir.release()
-	path, err := filepath.Abs(dir.path)
-	if err != nil {
+	if err := dir.use(); err != nil {
 		return err
 	}
-	p.v.Set(tempDirFlag, path)
-	if err := os.Setenv(tempdir.EnvVar, path); err != nil {
-		return err
-	}
+	p.v.Set(tempDirFlag, dir.path)
 	return sdk()
 }
 

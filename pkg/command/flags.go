@@ -35,9 +35,9 @@ type flags struct {
 // defineFlags adds this package's flags to the SDK's.
 func defineFlags(cmd *cobra.Command, schema field.Configuration) *flags {
 	persistent := cmd.PersistentFlags()
-	persistent.String(outputFlag, "text", "")
-	persistent.String(changesFlag, "", "")
-	persistent.Bool(acceptEmptyFlag, false, "")
+	persistent.String(outputFlag, "text", "Print the summary as text or json")
+	persistent.String(changesFlag, "", "Write what came and went since the last sync to this CSV file")
+	persistent.Bool(acceptEmptyFlag, false, "Replace a file that holds people even if the new sync has none")
 	f := &flags{set: cmd.Flags()}
 	f.set.AddFlagSet(persistent)
 	for _, own := range schema.Fields {

@@ -84,6 +84,8 @@ func (p *program[T]) describe(root, check *cobra.Command) {
 		case check:
 			io.WriteString(cmd.OutOrStdout(), p.checkHelp(root, check)) //nolint:errcheck // there is nobody to tell
 		default:
+			// None of the flags that every command has means anything there.
+			root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
 			sdkHelp(cmd, args)
 		}
 	})
@@ -121,8 +123,7 @@ func (p *program[T]) rootHelp(root *cobra.Command) string {
 	for _, group := range helpGroups {
 		b.WriteString(p.groupHelp(root.Flags(), group.title, group.flags))
 	}
-	fmt.Fprintf(&b, "\nEach flag can be given as an environment variable, or in .baton.yaml or the file that %s\nnames. %q shows the help of a command.\n",
-		configPathEnv, p.info.Name+" COMMAND --help")
+	fmt.Fprintf(&b, "\nThe order is flag, environment variable, configuration file: .baton.yaml in this directory, or\nthe file that %s names.\n", configPathEnv)
 	return b.String()
 }
 
@@ -145,29 +146,55 @@ func (p *program[T]) ownHelp() []flagHelp {
 	return own
 }
 
-// groupHelp describes a group of flags, each with its environment variable and
-// its default.
+// groupHelp describes a group of flags: each with its environment variable and,
+// below, what it does and its default.
 func (p *program[T]) groupHelp(all *pflag.FlagSet, title string, group []flagHelp) string {
-	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
-	set.SortFlags = false
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s:\n", title)
 	for _, entry := range group {
-		known := all.Lookup(entry.name)
-		if known == nil {
+		flag := all.Lookup(entry.name)
+		if flag == nil {
 			continue // a flag of another system
 		}
-		flag := *known
-		flag.Hidden, flag.Deprecated = false, ""
-		value, zero := known.DefValue, map[string]string{"bool": "false", "int": "0", "stringSlice": "[]"}[known.Value.Type()]
-		if own, ok := trueDefaults[entry.name]; ok {
+		short := "    "
+		if flag.Shorthand != "" {
+			short = "-" + flag.Shorthand + ", "
+		}
+		kind := map[string]string{"string": " text", "int": " number", "stringSlice": " list"}[flag.Value.Type()]
+		head, variable := fmt.Sprintf("  %s--%s%s", short, flag.Name, kind), "  ($"+setting(flag.Name).Env()+")"
+		if len(head)+len(variable) > helpWidth {
+			head += "\n       "
+		}
+		b.WriteString(head + variable + "\n")
+		value := flag.DefValue
+		if own, ok := trueDefaults[flag.Name]; ok {
 			value = own
 		}
-		flag.DefValue = zero // pflag would show it, in quotes
-		flag.Usage = entry.text
-		if value != zero && value != "" {
-			flag.Usage += " Default: " + value + "."
+		text := entry.text
+		if value != "" && value != "false" && value != "[]" {
+			text += " Default: " + value + "."
 		}
-		flag.Usage += " ($" + setting(entry.name).Env() + ")"
-		set.AddFlag(&flag)
+		b.WriteString(wrap(text, "          ", helpWidth))
 	}
-	return fmt.Sprintf("\n%s:\n%s", title, set.FlagUsagesWrapped(helpWidth))
+	return b.String()
+}
+
+// wrap breaks a text into lines of at most width columns that start with
+// indent.
+func wrap(text, indent string, width int) string {
+	var b strings.Builder
+	line := indent
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == indent:
+			line += word
+		case len(line)+1+len(word) > width:
+			b.WriteString(line + "\n")
+			line = indent + word
+		default:
+			line += " " + word
+		}
+	}
+	b.WriteString(line + "\n")
+	return b.String()
 }

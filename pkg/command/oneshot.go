@@ -47,11 +47,8 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 		return err
 	}
 	defer dir.remove()
-	// The SDK writes some temporary files to the system's directory.
-	for _, name := range tempEnv {
-		if err := os.Setenv(name, dir.path); err != nil {
-			return err
-		}
+	if err := dir.use(); err != nil {
+		return err
 	}
 	file, err := p.openTarget(ctx, dir.path)
 	if err != nil {

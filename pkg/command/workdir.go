@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/conductorone/baton-sdk/pkg/tempdir"
 )
 
 // errLocked says that somebody else holds a lock.
@@ -28,6 +30,10 @@ type workDir struct {
 // its own and a lock that nobody holds. It does not look at process ids, which
 // repeat from container to container.
 func newWorkDir(base, name string) (*workDir, error) {
+	base, err := filepath.Abs(base)
+	if err != nil {
+		return nil, err
+	}
 	reclaim(base, name)
 	for range 10 {
 		path, err := os.MkdirTemp(base, fmt.Sprintf("%s-%d-*", name, os.Getpid()))
@@ -45,6 +51,17 @@ func newWorkDir(base, name string) (*workDir, error) {
 		}
 	}
 	return nil, fmt.Errorf("cannot make a directory for temporary files in %s", base)
+}
+
+// use makes the directory that of all temporary files of this process and its
+// children. The SDK writes some to the system's directory, whatever it is told.
+func (s *workDir) use() error {
+	for _, name := range append(tempEnv, tempdir.EnvVar) {
+		if err := os.Setenv(name, s.path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove deletes the directory, the lock last: if something cannot be deleted,

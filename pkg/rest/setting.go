@@ -89,6 +89,11 @@ func (s Setting) Email(value string) (string, error) {
 // The value never shows in the error.
 func (s Setting) Secret(value string) (string, error) {
 	value = strings.TrimSpace(value)
+	for _, scheme := range []string{"Bearer ", "Basic "} {
+		if len(value) > len(scheme) && strings.EqualFold(value[:len(scheme)], scheme) {
+			return "", s.refused("starts with " + strings.TrimSpace(scheme) + "; leave that word out")
+		}
+	}
 	switch {
 	case value == "":
 		return "", s.refused("is empty; give the secret")
