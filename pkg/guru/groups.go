@@ -17,6 +17,12 @@ import (
 
 // Groups lists the groups of the team.
 func (s *Source) Groups(ctx context.Context, text string) (directory.Page[directory.Group], error) {
+	page, err := s.listGroups(ctx, text)
+	s.prefetchMembers(ctx, page.Rows)
+	return page, err
+}
+
+func (s *Source) listGroups(ctx context.Context, text string) (directory.Page[directory.Group], error) {
 	if text == "" {
 		return s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at) })
 	}
@@ -108,7 +114,7 @@ func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) 
 		return group, err
 	}
 	for at := ""; ; {
-		listed, failed := s.Groups(ctx, at)
+		listed, failed := s.listGroups(ctx, at)
 		if failed != nil {
 			return group, failed
 		}

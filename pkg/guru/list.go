@@ -108,7 +108,7 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	if err != nil {
 		return nil, cursor{}, err
 	}
-	l.prefetch(ctx, client, next)
+	l.prefetch(ctx, client.Prefetch, next)
 	return rows, next, nil
 }
 
@@ -118,21 +118,21 @@ func tokenRefused(err error, c cursor) bool {
 	return len(c.Token) > 0 && rest.StatusOf(err) == http.StatusBadRequest
 }
 
-// prefetch asks for the page that is surely read next, and as it comes for the
-// one after it: a list takes as long as all its answers one after the other,
-// and nothing else may add to that. Only the paging token of what comes is
-// looked at, and whether it is small enough for several to wait in memory.
-func (l list[T]) prefetch(ctx context.Context, client *rest.Client, at cursor) {
+// prefetch asks for a page and, as soon as its answer names the next one, for
+// that: a list takes as long as all its answers one after the other, and nothing
+// else may add to that. It only looks at the paging token of an answer, and
+// whether the answer is small enough for several to wait in memory.
+func (l list[T]) prefetch(ctx context.Context, ask func(context.Context, rest.Request, ...func(*rest.Answer)), at cursor) {
 	if at.Page == 0 {
 		return
 	}
-	client.Prefetch(ctx, l.request(at), func(a *rest.Answer) {
+	ask(ctx, l.request(at), func(a *rest.Answer) {
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil || token == "" || len(a.Body) > maxPrefetchBody {
 			return // whoever reads the page says what is wrong with it
 		}
 		at.Token = []byte(token)
-		l.prefetch(ctx, client, at)
+		l.prefetch(ctx, ask, at)
 	})
 }
 

@@ -16,12 +16,7 @@ import (
 // Members lists the members of one group. A member need not be in the list of
 // users: somebody may have joined since that was read.
 func (s *Source) Members(ctx context.Context, groupID, text string) (directory.Page[directory.Member], error) {
-	l := list[directory.Member]{
-		name:   "guru members of " + groupID + " 2",
-		path:   func(route) []string { return []string{groups, groupID, members} },
-		decode: decodeMembers,
-		key:    func(m directory.Member) string { return m.ID },
-	}
+	l := memberList(groupID)
 	at := l.start(unrouted)
 	if text != "" {
 		var err error
@@ -35,6 +30,26 @@ func (s *Source) Members(ctx context.Context, groupID, text string) (directory.P
 		return directory.Page[directory.Member]{}, s.vanished(ctx, groupID, err)
 	}
 	return directory.Page[directory.Member]{Rows: rows, Next: l.encode(next)}, err
+}
+
+// memberList is the list of the members of one group.
+func memberList(groupID string) list[directory.Member] {
+	return list[directory.Member]{
+		name:   "guru members of " + groupID + " 2",
+		path:   func(route) []string { return []string{groups, groupID, members} },
+		decode: decodeMembers,
+		key:    func(m directory.Member) string { return m.ID },
+	}
+}
+
+// prefetchMembers reads the members of groups that have just been listed while
+// few other requests are in flight. The list of users is a chain, of which each
+// answer names the next, and leaves most of the connection idle.
+func (s *Source) prefetchMembers(ctx context.Context, listed []directory.Group) {
+	for _, group := range listed {
+		l := memberList(group.ID)
+		l.prefetch(ctx, s.client.PrefetchWhenIdle, l.start(unrouted))
+	}
 }
 
 // vanished decides what it means that a group's members are not found. It
