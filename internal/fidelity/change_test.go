@@ -60,7 +60,7 @@ func changeBehaviours() []behaviour {
 		{
 			name: "group-deleted-while-read", does: "loses groups between the list of groups and their members",
 			set: func(s *simulator.Server) {
-				at(s, members, 4, func() {
+				at(s, members, 5, func() {
 					for _, id := range s.GroupIDs()[2:4] {
 						s.DeleteGroup(id)
 					}
@@ -80,7 +80,7 @@ func changeBehaviours() []behaviour {
 		{
 			name: "member-joined-between", does: "gains a user and member after its users were listed",
 			set: func(s *simulator.Server) {
-				at(s, members, 4, func() {
+				at(s, members, 5, func() {
 					late := s.AddUser("late@example.com")
 					for _, id := range s.GroupIDs() {
 						s.AddMember(id, late)
@@ -100,7 +100,7 @@ func changeBehaviours() []behaviour {
 		{
 			name: "credential-revoked", does: "revokes the credential in the middle",
 			set: func(s *simulator.Server) {
-				at(s, members, 4, s.RevokeCredential)
+				at(s, members, 5, s.RevokeCredential)
 			},
 			code: codes.Unauthenticated, words: []string{"401", "revoked"},
 		},

@@ -63,8 +63,8 @@ const fidelityLimits = `
 - Whether a SCIM server that does not page has exactly 50, 100, 200, 500 or 1,000 rows or cuts the list off there: the
   sync fails and says so. One that cuts it off at another number and counts no further cannot be told from one that has
   so many rows.
-- At a SCIM server that rounds startIndex down to a page of its own, a row that goes and another that comes between two
-  pages: the total stays what it was.
+- At a SCIM server, more than five rows that sort alike and come in another order at each request, where totalResults
+  does not tell.
 - A SCIM group that states that it has no members, where the group itself, asked for by its id, would name some. Where
   it states nothing, it is asked for.
 `

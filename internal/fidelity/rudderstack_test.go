@@ -23,12 +23,10 @@ var deviations = []struct{ fault, does string }{
 	{"cap-7", "caps pages at 7 rows"},
 	{"wrap-around", "answers page one again past the end"},
 	{"overlapping-windows", "begins each page 10 rows early"},
-	{"page-aligned", "rounds startIndex down to the first row of a page"},
+	{"rows-alike", "lists up to five rows that sort alike in another order at each request"},
 	{"past-end-refused", "answers 400 past the end"},
 	{"resources-missing", "leaves out Resources where there are no rows"},
 	{"resources-null", "states null as Resources where there are no rows"},
-	{"cursors", "pages by cursor (RFC 9865) and refuses startIndex"},
-	{"cursors-no-total", "pages by cursor (RFC 9865) without totalResults"},
 	{"numeric-ids", "states ids as numbers beyond 2^53"},
 	{"string-booleans", `states booleans as "True" and "False"`},
 	{"string-emails", "states e-mails as plain strings"},
@@ -47,6 +45,8 @@ var deviations = []struct{ fault, does string }{
 	{"members-ref-absolute", "states no type but an absolute $ref of members"},
 	{"members-ref-relative", "states no type but a relative $ref of members"},
 	{"members-ref-odd-case", "states no type but a $ref in odd letter case of members"},
+	{"members-odd-type-ref", "states a type of members that is neither User nor Group, and a $ref"},
+	{"members-cut-off", "cuts the members of a group off at 50 in lists"},
 	{"members-bare", "states nothing but the id of members"},
 	{"odd-case", "writes attribute names in odd letter case"},
 }
@@ -78,12 +78,20 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.Aborted, words: []string{"list users", "run the sync again"},
 		},
 		{
-			name: "cursors-stuck", on: users, does: "answers with the cursor of the first page, always",
-			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself", "nextCursor"},
+			name: "cursors", on: users, does: "pages by cursor (RFC 9865)",
+			code: codes.FailedPrecondition, words: []string{"nextCursor", "RFC 9865"}, but: "a cursor may be an index that loses rows, and RudderStack is documented to page by index",
 		},
 		{
-			name: "cursors-cycle", on: users, does: "leads back to an earlier page by cursor",
-			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself", "nextCursor"},
+			name: "page-aligned", on: users, does: "rounds startIndex down to the first row of a page",
+			code: codes.FailedPrecondition, words: []string{"list users", "rounds startIndex down"}, but: "pages that cannot overlap hide rows that move",
+		},
+		{
+			name: "page-aligned-of-20", on: users, does: "rounds startIndex down to the first row of a page of 20, and states the rows of the page as totalResults",
+			code: codes.FailedPrecondition, words: []string{"list users", "rounds startIndex down"},
+		},
+		{
+			name: "scim-error-ok", on: users, from: 2, does: "answers 200 with a SCIM Error",
+			code: codes.FailedPrecondition, words: []string{"list users", "the answer is an error", "database is down"},
 		},
 		{
 			name: "endless", does: "lists new users page after page, without end", requests: 250,
@@ -99,23 +107,23 @@ func rudderStackBehaviours() []behaviour {
 		},
 		{
 			name: "groups-missing", does: "answers 404 to /Groups, although /ResourceTypes lists Group",
-			code: codes.FailedPrecondition, words: []string{"404", "--sync-resource-types user"},
+			code: codes.FailedPrecondition, words: []string{"404", `"Sync users only" (--sync-users-only)`},
 		},
 		{
 			name: "groups-unknown", does: "answers 404 to /Groups and to /ResourceTypes",
-			code: codes.FailedPrecondition, words: []string{"404", "--sync-resource-types user"},
+			code: codes.FailedPrecondition, words: []string{"404", `"Sync users only" (--sync-users-only)`},
 		},
 		{
 			name: "groups-page-not-found", fault: "not-found", on: groups, from: 3, does: "answers 404 to a later page of groups",
-			code: codes.FailedPrecondition, words: []string{"list groups", "404", "base URL"},
+			code: codes.FailedPrecondition, words: []string{"list groups", "404"},
 		},
 		{
-			name: "members-not-found", fault: "not-found", on: members, from: 4, does: "answers 404 to the first page of memberships",
-			code: codes.FailedPrecondition, words: []string{"list group memberships", "404", "base URL"},
+			name: "members-not-found", fault: "not-found", on: members, from: 5, does: "answers 404 to the first page of memberships",
+			code: codes.FailedPrecondition, words: []string{"list group memberships", "404"},
 		},
 		{
-			name: "members-page-not-found", fault: "not-found", on: members, from: 5, does: "answers 404 to a later page of memberships",
-			code: codes.FailedPrecondition, words: []string{"list group memberships", "404", "base URL"},
+			name: "members-page-not-found", fault: "not-found", on: members, from: 6, does: "answers 404 to a later page of memberships",
+			code: codes.FailedPrecondition, words: []string{"list group memberships", "404"},
 		},
 		{
 			name: "members-unsupported", does: "answers 501 to /Groups with members, and lists groups without",
@@ -126,7 +134,7 @@ func rudderStackBehaviours() []behaviour {
 		},
 		{
 			name: "groups-forbidden", does: "answers 403 to /Groups",
-			code: codes.PermissionDenied, words: []string{"403", "--sync-resource-types user"},
+			code: codes.PermissionDenied, words: []string{"403", `"Sync users only" (--sync-users-only)`},
 		},
 		{
 			name: "numeric-status", on: users, from: 3, does: "sends a SCIM error with a numeric status",
@@ -141,6 +149,8 @@ func rudderStackBehaviours() []behaviour {
 		switch all[i].name {
 		case "cap-7", "list-without-members", "members-on-request":
 			all[i].requests = 400
+		case "members-bare":
+			all[i].requests = 150
 		case "unstable-order":
 			all[i].requests = 100
 		case "nested-cycle":

@@ -1,12 +1,12 @@
 package simulator
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -86,15 +86,67 @@ var rudderStackFaults = []Fault{
 			l["Resources"] = nil
 		}
 	}),
-	cursors("cursors", "pages by cursor (RFC 9865); startIndex beyond 1 is refused", Right, true, func(start int) int { return start }),
-	cursors("cursors-no-total", "pages by cursor (RFC 9865), without totalResults", Right, false, func(start int) int { return start }),
-	cursors("cursors-stuck", "the cursor is always that of the first page", Fails, false, func(int) int { return 1 }),
-	cursors("cursors-cycle", "after the third page the cursor leads back to the second", Fails, false, func(start int) int {
-		if start > 201 {
-			return 101
-		}
-		return start
-	}),
+	{
+		Name: "cursors", Vendor: "rudderstack", Outcome: Fails, What: "pages by cursor (RFC 9865)",
+		wrap: func(s *Server, next http.Handler) http.Handler {
+			answer := rewritten(func(_ *Server, r *http.Request, body any) any {
+				if list, ok := body.(map[string]any); ok && isList(r) {
+					list["nextCursor"] = "bmV4dA=="
+				}
+				return body
+			})(s, next)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if q := s.query(r); q != nil && q.start > 1 {
+					scimError(w, http.StatusBadRequest, "Only cursors can be used to page.")
+					return
+				}
+				answer.ServeHTTP(w, r)
+			})
+		},
+	},
+	{
+		Name: "rows-alike", Vendor: "rudderstack", Outcome: Right, What: "up to five rows that sort alike are in another order at each request",
+		wrap: func(s *Server, next http.Handler) http.Handler {
+			var n atomic.Int64
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				q := s.query(r)
+				if q == nil || q.total == 0 {
+					next.ServeHTTP(w, r)
+					return
+				}
+				list := s.window(next, r, 1, q.total)
+				turn := int(n.Add(1))
+				for tied := range slices.Chunk(list, 5) {
+					for i := range tied {
+						j := int(hash("alike", turn<<8+i) % uint64(len(tied)))
+						tied[i], tied[j] = tied[j], tied[i]
+					}
+				}
+				writeList(w, cut(list, q.start, q.count), map[string]any{"totalResults": q.total})
+			})
+		},
+	},
+	{
+		Name: "page-aligned-of-20", Vendor: "rudderstack", Outcome: Fails, What: "pages of 20 that begin at multiples of 20, with totals of the page",
+		wrap: func(s *Server, next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				q := s.query(r)
+				if q == nil {
+					next.ServeHTTP(w, r)
+					return
+				}
+				rows := s.window(next, r, (q.start-1)/20*20+1, 20)
+				writeList(w, rows, map[string]any{"totalResults": len(rows)})
+			})
+		},
+	},
+	{
+		Name: "scim-error-ok", Vendor: "rudderstack", Outcome: Fails, What: "a SCIM Error with status 200",
+		wrap: instead(func(_ *Server, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/scim+json")
+			_, _ = w.Write([]byte(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"detail":"the database is down","status":"500"}`))
+		}),
+	},
 
 	{
 		Name: "numeric-ids", Vendor: "rudderstack", Outcome: Right, What: "ids are JSON numbers beyond 2^53",
@@ -277,6 +329,18 @@ var rudderStackFaults = []Fault{
 		delete(m, "type")
 		m["$ref"] = fmt.Sprintf("HTTP://%s/Tenant-7/SCIM/V2/%sS/%v?x=1", strings.ToUpper(r.Host), strings.ToUpper(kind), m["value"])
 	}),
+	nested("members-odd-type-ref", "the members' type is neither User nor Group, and their $ref says which", func(_ *Server, _ *http.Request, m map[string]any, kind string) {
+		m["type"] = "direct"
+		m["$ref"] = fmt.Sprintf("../%ss/%v", kind, m["value"])
+	}),
+	{
+		Name: "members-cut-off", Vendor: "rudderstack", Outcome: Right, What: "/Groups lists at most 50 members of a group; /Groups/{id} has them all",
+		wrap: perRow(isGroupList, func(_ *Server, _ int, row map[string]any) {
+			if members, _ := row["members"].([]any); len(members) > 50 {
+				row["members"] = members[:50]
+			}
+		}),
+	},
 	nested("members-bare", "members are an id and nothing else", func(_ *Server, _ *http.Request, m map[string]any, _ string) {
 		delete(m, "type")
 		delete(m, "display")
@@ -430,42 +494,6 @@ func writeList(w http.ResponseWriter, rows []any, more map[string]any) {
 	}
 	w.Header().Set("Content-Type", "application/scim+json")
 	_, _ = w.Write(encode(list))
-}
-
-// cursors pages as RFC 9865; lead says where the cursor for a row leads.
-func cursors(name, what, outcome string, withTotal bool, lead func(start int) int) Fault {
-	return Fault{
-		Name: name, Vendor: "rudderstack", What: what, Outcome: outcome,
-		wrap: func(s *Server, next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				q := s.query(r)
-				if q == nil {
-					next.ServeHTTP(w, r)
-					return
-				}
-				if cursor := r.URL.Query().Get("cursor"); cursor != "" {
-					text, err := base64.StdEncoding.DecodeString(cursor)
-					if err != nil || r.URL.Query().Has("startIndex") {
-						scimError(w, http.StatusBadRequest, "The cursor is not valid.")
-						return
-					}
-					q.start = number(strings.TrimPrefix(string(text), "\xfb\xff row "), 0)
-				} else if q.start > 1 {
-					scimError(w, http.StatusBadRequest, "Only cursors can be used to page.")
-					return
-				}
-				rows := s.window(next, r, q.start, q.count)
-				more := map[string]any{"itemsPerPage": len(rows)}
-				if withTotal {
-					more["totalResults"] = q.total
-				}
-				if following := q.start + len(rows); len(rows) > 0 && following <= q.total || outcome == Fails {
-					more["nextCursor"] = base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "\xfb\xff row %d", lead(following)))
-				}
-				writeList(w, rows, more)
-			})
-		},
-	}
 }
 
 func total(list map[string]any) int {

@@ -2,15 +2,17 @@ package rudderstack
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/rest"
@@ -18,10 +20,10 @@ import (
 
 // groupRow is what is read of a SCIM group itself (RFC 7643, section 4.2).
 type groupRow struct {
-	ID          string  `json:"id"`
-	ExternalID  string  `json:"externalId"`
-	DisplayName string  `json:"displayName"`
-	Meta        metaRow `json:"meta"`
+	ID          rest.Text            `json:"id"`
+	ExternalID  rest.Text            `json:"externalId"`
+	DisplayName rest.Text            `json:"displayName"`
+	Meta        rest.Object[metaRow] `json:"meta"`
 }
 
 // groupNames lists groups without their members, which would make the answer
@@ -30,32 +32,33 @@ type groupRow struct {
 var groupNames = &collection[groupRow]{
 	path:  groupsPath,
 	query: url.Values{"excludedAttributes": {"members"}},
-	shape: &shape{kind: object, under: map[string]*shape{
-		"id": aText, "externalid": aText, "displayname": aText, "meta": metaShape,
-	}},
-	id: func(row *groupRow) string { return row.ID },
+	id:    func(row *groupRow) string { return row.ID.Value },
 }
 
 // Groups implements directory.Source.
-func (s *Source) Groups(ctx context.Context, written string) (directory.Page[directory.Group], error) {
+func (s *Source) Groups(ctx context.Context, cursor string) (directory.Page[directory.Group], error) {
 	var page directory.Page[directory.Group]
-	c, err := parseCursor(written, ofGroups)
+	if s.usersOnly {
+		ctxzap.Extract(ctx).Info(`groups are left out, as the setting "Sync users only" says`)
+		return page, nil
+	}
+	w, err := decodeWalk("groups", cursor)
 	if err != nil {
 		return page, err
 	}
-	if written == "" {
+	if cursor == "" { // a sync begins
 		s.known.forget(ctx)
-		s.apart.Clear()
+		s.limit.forget()
 	}
-	got, err := step(ctx, s, groupNames, *c.Walk)
+	got, err := readPage(ctx, s, groupNames, w)
 	if err != nil {
-		none, err := s.noGroups(ctx, c.Walk, err)
+		none, err := s.noGroupsAt(ctx, w, err)
 		if none {
 			ctxzap.Extract(ctx).Warn("RudderStack offers no SCIM groups for this organization: syncing users alone")
 		}
 		return page, err
 	}
-	if got.next == nil && c.Walk.begins() && len(got.rows) == 0 {
+	if got.next == nil && w.begins() && len(got.rows) == 0 {
 		ctxzap.Extract(ctx).Warn("RudderStack states that the organization has no groups")
 	}
 	page.Rows = make([]directory.Group, len(got.rows))
@@ -64,17 +67,23 @@ func (s *Source) Groups(ctx context.Context, written string) (directory.Page[dir
 	}
 	page.Total = got.total
 	if got.next != nil {
-		page.Next = cursor{List: ofGroups, Walk: got.next}.String()
+		page.Next = directory.EncodeCursor("groups", got.next)
 	}
 	return page, nil
 }
 
 // Group implements directory.Source.
 func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) {
+	if s.usersOnly {
+		return directory.Group{}, &rest.Error{
+			URL: s.base + "/" + groupsPath, Code: codes.NotFound, What: "not sent",
+			Advice: rest.Advice{Cause: `the setting "Sync users only" leaves groups out`, Next: "turn it off to sync groups"},
+		}
+	}
 	row, err := readGroup(ctx, s, groupNames, id)
-	if codeOf(err) == codes.NotFound {
-		if broken := s.vanished(ctx, id, err); broken != nil {
-			err = broken
+	if status.Code(err) == codes.NotFound {
+		if hidden := s.vanished(ctx, id, err); hidden != nil {
+			err = hidden
 		}
 	}
 	if err != nil {
@@ -86,113 +95,193 @@ func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) 
 // group is the row in the words of the directory.
 func (row *groupRow) group() directory.Group {
 	g := directory.Group{
-		ID:        row.ID,
-		Name:      first(row.DisplayName, row.ID),
-		CreatedAt: row.Meta.created(),
-		Profile:   map[string]any{"group_id": row.ID},
+		ID:        row.ID.Value,
+		Name:      first(row.DisplayName.Value, row.ID.Value),
+		CreatedAt: row.Meta.Value.created(),
+		Profile:   map[string]any{"group_id": row.ID.Value},
 	}
-	if external := strings.TrimSpace(row.ExternalID); external != "" {
+	if external := row.ExternalID.Trim(); external != "" {
 		g.Profile["external_id"] = external
 	}
 	return g
 }
 
-// readGroup reads one group by its id, as a row of a collection.
+// readGroup reads one group by its id, as a row of a collection. It fails with
+// NotFound if the server has none such.
 func readGroup[T any](ctx context.Context, s *Source, c *collection[T], id string) (T, error) {
-	var row T
-	ask := func(query url.Values) error {
-		return s.client.Get(ctx, rest.Request{Path: []string{c.path, id}, Query: query, Item: true}, func(a *rest.Answer) error {
-			var err error
-			row, err = decodeGroup(a, c, id)
-			return err
+	ask := func(query url.Values) (T, error) {
+		return rest.Get(ctx, s.client, rest.Request{Path: []string{c.path, id}, Query: query, Item: true}, func(a *rest.Answer) (T, error) {
+			return decodeGroup(a, c, id)
 		})
 	}
-	err := ask(c.query)
-	if (refused(err) || answered(err, http.StatusNotImplemented)) && len(c.query) > 0 {
-		err = ask(nil)
+	row, err := ask(c.query)
+	if len(c.query) > 0 && (refused(err) || rest.StatusOf(err) == http.StatusNotImplemented) {
+		row, err = ask(nil)
 	}
 	return row, err
 }
 
 // decodeGroup reads the answer to a request for one group.
 func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) {
-	var row, none T
-	if err := json.Unmarshal(a.Body, &row); err != nil {
-		row = none
-		if err := reshape(a.Body, err, c.shape, &row); err != nil {
-			return none, unfit(a, err, new(T))
-		}
+	var none T
+	row, err := rest.JSON[T](a)
+	if err != nil {
+		return none, err
 	}
-	got := c.id(&row)
-	if got == "" && c.nameless != nil && c.nameless(&row) {
-		got = id // the URL says whose they are
-	}
-	switch {
+	switch got := c.id(&row); {
 	case a.First() != '{' || got == "":
 		return none, a.Fault("the answer is not a SCIM group", "")
 	case !strings.EqualFold(got, id):
 		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "the answer is another group than the one asked for")
 	}
-	if c.check != nil {
-		if err := c.check(&row); err != nil {
-			return none, a.Errorf(codes.Internal, vendorFault, "%v", err)
-		}
+	if err := c.fault(&row); err != nil {
+		return none, a.Errorf(codes.Internal, vendorFault, "%v", err)
 	}
 	return row, nil
 }
 
-// noGroups says whether an error of the first page of /Groups means that the
-// organization has no SCIM groups. Mid-way it never does, nor where a walk
-// begins again: it has seen some.
-func (s *Source) noGroups(ctx context.Context, w *walk, err error) (bool, error) {
-	if !w.begins() || w.Back > 0 {
-		return false, usersAlone(err)
+// vanished judges a group that was listed and now is not found: nil if it has
+// gone from the list as well. The SDK would take NotFound for "no members"
+// either way.
+func (s *Source) vanished(ctx context.Context, id string, notFound error) error {
+	listed, err := s.known.has(ctx, s, id, s.now())
+	if err != nil {
+		return err
 	}
-	return s.absent(ctx, err)
+	var e *rest.Error
+	if !listed || !errors.As(notFound, &e) {
+		ctxzap.Extract(ctx).Warn("a group is not found and not listed: it has been deleted", zap.String("group_id", id))
+		return nil
+	}
+	hidden := *e
+	hidden.Code = codes.FailedPrecondition
+	hidden.Advice = rest.Advice{Cause: "the group is listed but cannot be read by its id", Next: reportIt}
+	return &hidden
 }
 
-// absent decides by evidence whether an error of /Groups means that there are
-// no SCIM groups: 501 says so (RFC 7644, section 3.12), and 404 does if the
-// server's own list of what it serves has users and no groups. In silence "no
-// groups" would take every membership away, so anything else is an error.
-func (s *Source) absent(ctx context.Context, err error) (bool, error) {
-	switch {
-	case answered(err, http.StatusNotImplemented):
-		return true, nil
-	case answered(err, http.StatusNotFound):
-		var served []resourceType
-		evidence := s.client.Get(ctx, rest.Request{Path: []string{resourceTypesPath}}, func(a *rest.Answer) error {
-			var err error
-			served, err = decodeTypes(a)
+// groupIDs is the set of all groups' ids, loaded when a member does not say
+// what it is or a group seems to be gone.
+type groupIDs struct {
+	// turn is held by the one who loads or looks.
+	turn chan struct{}
+	// loaded is when the set was complete; zero for no set.
+	loaded time.Time
+	// ids are fingerprints in order: 8 bytes a group.
+	ids []uint64
+	// rest is the walk that goes on after a load that failed, stopped is when
+	// it failed, and found are the ids that it brought. To begin anew each time
+	// would never end at a vendor that refuses every third request.
+	rest    *walk
+	stopped time.Time
+	found   []uint64
+}
+
+const (
+	// maxSetAge is how old the set may be when it classifies a member.
+	maxSetAge = 2 * time.Minute
+	// maxStopped is longer than the longest pause that a sync takes part in.
+	maxStopped = 90 * time.Minute
+)
+
+func newGroupIDs() groupIDs { return groupIDs{turn: make(chan struct{}, 1)} }
+
+// has reports whether the set, complete not before a time, holds an id. One
+// call loads at a time; the others wait and share.
+func (g *groupIDs) has(ctx context.Context, s *Source, id string, since time.Time) (bool, error) {
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-ctx.Done():
+		return false, status.FromContextError(ctx.Err()).Err()
+	}
+	if g.loaded.IsZero() || g.loaded.Before(since) {
+		if err := g.load(ctx, s); err != nil {
+			return false, err
+		}
+	}
+	_, found := slices.BinarySearch(g.ids, directory.Fingerprint(id))
+	return found, nil
+}
+
+// load reads the list of groups, from where the last load stopped.
+func (g *groupIDs) load(ctx context.Context, s *Source) error {
+	if g.rest == nil || s.now().Sub(g.stopped) > maxStopped {
+		begin := newWalk()
+		g.rest, g.found = &begin, nil
+	}
+	for g.rest != nil {
+		got, err := readPage(ctx, s, groupNames, *g.rest)
+		if err != nil { // which is never "no groups": the set is asked for where there is one
+			g.stopped = s.now()
+			if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
+				g.rest = nil // to go on would meet the same
+			}
 			return err
-		})
+		}
+		for i := range got.rows {
+			g.found = append(g.found, directory.Fingerprint(got.rows[i].ID.Value))
+		}
+		g.rest = got.next
+	}
+	slices.Sort(g.found)
+	g.ids, g.found, g.loaded = g.found, nil, s.now()
+	return nil
+}
+
+// forget drops the set: a sync that begins reads its own.
+func (g *groupIDs) forget(ctx context.Context) {
+	select {
+	case g.turn <- struct{}{}:
+		g.loaded, g.ids, g.rest, g.found = time.Time{}, nil, nil, nil
+		<-g.turn
+	case <-ctx.Done():
+	}
+}
+
+// noGroupsAt is noGroups for an error of a walk over /Groups. Only its first
+// request can tell that there are none: later ones have seen some.
+func (s *Source) noGroupsAt(ctx context.Context, w walk, err error) (bool, error) {
+	if !w.begins() {
+		return false, s.groupsFailed(err)
+	}
+	return s.noGroups(ctx, err)
+}
+
+// noGroups decides by evidence whether an error of /Groups means that the
+// organization has no SCIM groups: 501 says so (RFC 7644, section 3.12), and
+// 404 does if the server's own list of what it serves has users and no groups.
+// In silence "no groups" would take every membership away, so anything else is
+// an error.
+func (s *Source) noGroups(ctx context.Context, err error) (bool, error) {
+	switch rest.StatusOf(err) {
+	case http.StatusNotImplemented:
+		return true, nil
+	case http.StatusNotFound:
+		served, evidence := rest.Get(ctx, s.client, rest.Request{Path: []string{resourceTypesPath}}, decodeTypes)
 		if evidence == nil && listsUsersAlone(served) {
 			return true, nil
 		}
-		if code := codeOf(evidence); code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.Canceled {
+		if passing(evidence) {
 			return false, evidence
 		}
 	}
-	return false, usersAlone(err)
+	return false, s.groupsFailed(err)
 }
 
 // resourceType is an entry of /ResourceTypes (RFC 7643, section 6).
 type resourceType struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Endpoint string `json:"endpoint"`
+	ID       rest.Text `json:"id"`
+	Name     rest.Text `json:"name"`
+	Endpoint rest.Text `json:"endpoint"`
 }
-
-var typeShape = &shape{kind: object, under: map[string]*shape{"id": aText, "name": aText, "endpoint": aText}}
 
 func decodeTypes(a *rest.Answer) ([]resourceType, error) {
 	page, err := decodeList(a, &collection[resourceType]{
-		path:  resourceTypesPath,
-		shape: typeShape,
-		id:    func(t *resourceType) string { return first(t.ID, t.Name, t.Endpoint) },
+		path: resourceTypesPath,
+		id:   func(t *resourceType) string { return first(t.ID.Value, t.Name.Value, t.Endpoint.Value) },
 	}, "the list of resource types")
 	if err == nil && page.total > len(page.rows) {
-		return nil, fmt.Errorf("%d of %d resource types", len(page.rows), page.total)
+		return nil, a.Fault("the list of resource types is not whole", "the server pages it")
 	}
 	return page.rows, err
 }
@@ -200,27 +289,11 @@ func decodeTypes(a *rest.Answer) ([]resourceType, error) {
 func listsUsersAlone(served []resourceType) bool {
 	var users, groups bool
 	for _, t := range served {
-		for _, word := range []string{t.ID, t.Name, t.Endpoint} {
+		for _, word := range []string{t.ID.Value, t.Name.Value, t.Endpoint.Value} {
 			word = strings.ToLower(word)
 			users = users || strings.Contains(word, "user")
 			groups = groups || strings.Contains(word, "group")
 		}
 	}
 	return users && !groups
-}
-
-// usersAlone adds to an error of /Groups how to do without them, where doing
-// the same again will not help.
-func usersAlone(err error) error {
-	var e *rest.Error
-	if !errors.As(err, &e) || e.Status < 400 && e.Code != codes.FailedPrecondition {
-		return err
-	}
-	switch e.Code {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Unauthenticated, codes.Canceled, codes.Aborted, codes.Internal:
-		return err
-	}
-	more := *e
-	more.Next = strings.TrimPrefix(more.Next+"; to sync users alone, run with --sync-resource-types user", "; ")
-	return &more
 }

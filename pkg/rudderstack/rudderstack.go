@@ -2,14 +2,15 @@
 // SCIM 2.0 API as a directory.Source. RudderStack publishes no reference of
 // that API, so the client follows RFC 7643 and RFC 7644 and tolerates what
 // SCIM servers are known to do differently.
+//
+// Read the files in this order: users.go, groups.go, members.go and nested.go
+// say what is read; list.go reads a page of it; walk.go goes from page to page.
 package rudderstack
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
@@ -32,12 +33,15 @@ type Source struct {
 	client *rest.Client
 	base   string // for messages
 	now    func() time.Time
-	// usersAlone is that of the rest.Options.
+	// usersOnly reports the setting "Sync users only": no request is made for
+	// groups, and none are listed.
+	usersOnly bool
+	// usersAlone is that of the rest.Options: this run does not sync groups.
 	usersAlone bool
-	known      groupIDs
-	// apart has the fingerprints of nested groups whose ids are no user's.
-	apart sync.Map
-	kept  remainders
+	// usersAnswered reports that /Users has answered in this process.
+	usersAnswered atomic.Bool
+	known         groupIDs
+	limit         listLimit
 }
 
 var (
@@ -45,8 +49,8 @@ var (
 	_ directory.Memberships = (*Source)(nil)
 )
 
-// New makes a source from a configuration, whose faults it reports without
-// any input or output.
+// New makes a source from a configuration. It does no input or output; its
+// errors name the setting that is wrong and hide its value.
 func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (directory.Source, error) {
 	base, err := rest.Setting(config.BaseURL).BaseURL(cfg.RudderstackScimBaseUrl)
 	if err != nil {
@@ -82,75 +86,26 @@ func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (direc
 		now:    opts.Now,
 		known:  newGroupIDs(),
 
+		usersOnly:  cfg.SyncUsersOnly,
 		usersAlone: opts.UsersAlone,
-		kept:       remainders{now: opts.Now},
 	}, nil
-}
-
-// explainer gives the advice for an HTTP status. RudderStack documents only
-// that 403 means that SCIM is not enabled for the organization.
-func explainer(suffixed bool) func(int) rest.Advice {
-	return func(httpStatus int) rest.Advice {
-		switch httpStatus {
-		case http.StatusUnauthorized:
-			return rest.Advice{
-				Cause: "the token was refused: it is a workspace-level or a personal one, of another region, incomplete or revoked",
-				Next:  "create an organization-level Service Access Token and check that the base URL is that of the organization's region",
-			}
-		case http.StatusForbidden:
-			return rest.Advice{
-				Cause: "SCIM is not enabled for this organization (it needs the Enterprise plan with SSO) or the token is not organization-level",
-				Next:  "create an organization-level Service Access Token or ask RudderStack support to enable SCIM",
-			}
-		case http.StatusNotFound, http.StatusGone:
-			if !suffixed {
-				return rest.Advice{
-					Cause: "the base URL lacks the suffix /scim/v2",
-					Next:  "give the whole base URL, such as https://api.rudderstack.com/scim/v2",
-				}
-			}
-			return rest.Advice{
-				Cause: "nothing is served at this path: the base URL is not that of the SCIM API, or SCIM is not enabled for this organization",
-				Next:  "check the base URL, such as https://api.rudderstack.com/scim/v2, or ask RudderStack support to enable SCIM",
-			}
-		case http.StatusBadRequest:
-			return rest.Advice{
-				Cause: "the server does not accept this SCIM request",
-				Next:  "check that the base URL ends in /scim/v2; if it does, report this message",
-			}
-		case http.StatusNotImplemented:
-			return rest.Advice{
-				Cause: "this server does not offer this SCIM operation",
-				Next:  "ask RudderStack support whether it is available for this organization",
-			}
-		}
-		return rest.Advice{}
-	}
 }
 
 // Check reads one user and, if groups are synced, one group, which proves that
 // the token may read what a sync reads.
 func (s *Source) Check(ctx context.Context) error {
 	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
-	if err := probe(ctx, s, users); err != nil || s.usersAlone {
+	if err := probe(ctx, s, users); err != nil {
 		return err
+	}
+	s.usersAnswered.Store(true)
+	if s.usersOnly || s.usersAlone {
+		return nil
 	}
 	err := probe(ctx, s, groupNames)
 	if err == nil {
 		return nil
 	}
-	_, err = s.absent(ctx, err)
+	_, err = s.noGroups(ctx, err)
 	return err
-}
-
-// refused says whether err means that the server does not take a parameter: 400
-// (RFC 7644, section 3.12), or 422 where a framework checks it.
-func refused(err error) bool {
-	return answered(err, http.StatusBadRequest) || answered(err, http.StatusUnprocessableEntity)
-}
-
-// answered says whether err is about an answer with a status.
-func answered(err error, httpStatus int) bool {
-	var e *rest.Error
-	return errors.As(err, &e) && e.Status == httpStatus
 }

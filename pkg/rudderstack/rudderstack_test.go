@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,7 +92,7 @@ func TestCheckReadsUsersAndGroupsInTwoRequests(t *testing.T) {
 func TestGroupsAreAbsentByEvidenceOnly(t *testing.T) {
 	const list = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":%d,"Resources":[%s]}`
 	const user, group = `{"id":"User","name":"User","endpoint":"/Users"}`, `{"name":"Group","endpoint":"/Groups"}`
-	alone := "--sync-resource-types user"
+	alone := `"Sync users only" (--sync-users-only)`
 	for _, test := range []struct {
 		name         string
 		groups       int
@@ -148,7 +150,7 @@ func TestGroupsThatVanishMidwayAreAnError(t *testing.T) {
 	for _, httpStatus := range []int{404, 501} {
 		server := &scim{groups: ids("g", 150)}
 		server.other = func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Query().Get("startIndex") != "100" {
+			if r.URL.Query().Get("startIndex") != "96" {
 				return false
 			}
 			w.WriteHeader(httpStatus)
@@ -232,75 +234,128 @@ func TestMembershipsThatAreNotServedAreAnError(t *testing.T) {
 // A member that does not say what it is may have the id of a user and of a
 // group, where each table counts its own. To take one for the other would take
 // an access away and give others.
-func TestAnIDOfAUserAndOfAGroupIsNotGuessed(t *testing.T) {
-	t.Parallel()
+func TestAShortIDOfAGroupIsNotGuessed(t *testing.T) {
+	const long = "2bXkPqR8s7TuVwXyZ0123456789"
 	for _, test := range []struct {
-		name, member string
-		users        func(w http.ResponseWriter)
-		code         codes.Code
-		isGroup      bool
+		member  string
+		code    codes.Code
+		id      string
+		isGroup bool
 	}{
-		{"a group alone", `{"value":"2"}`, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, codes.OK, true},
-		{"users cannot be asked for by id", `{"value":"2"}`, func(w http.ResponseWriter) { w.WriteHeader(http.StatusMethodNotAllowed) }, codes.OK, true},
-		{"something else answers", `{"value":"2"}`, func(w http.ResponseWriter) { fmt.Fprint(w, `{"hello":"world"}`) }, codes.OK, true},
-		{"a user as well", `{"value":"2"}`, func(w http.ResponseWriter) { fmt.Fprint(w, `{"id":2,"userName":"ann@example.com"}`) }, codes.FailedPrecondition, false},
-		{"a user as well, and it says so", `{"value":"2","type":"User"}`, nil, codes.OK, false},
-		{"users are out of reach", `{"value":"2"}`, func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) }, codes.Unavailable, false},
+		{`{"value":"2"}`, codes.FailedPrecondition, "2", false},
+		{`{"value":"2","type":"User"}`, codes.OK, "2", false},
+		{`{"value":"2","type":"Group"}`, codes.OK, "2", true},
+		{`{"value":"7"}`, codes.OK, "7", false},
+		{`{"value":"` + long + `"}`, codes.OK, long, true},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			server := &scim{users: []string{"1", "2"}, groups: []string{"1", "2", "3"}, members: map[string][]string{"1": {}, "2": {}, "3": {test.member}}}
-			server.other = func(w http.ResponseWriter, r *http.Request) bool {
-				if !strings.HasPrefix(r.URL.Path, "/prefix/scim/v2/Users/") {
-					return false
-				}
-				test.users(w)
-				return true
+		server := &scim{groups: []string{"1", "2", "3", long}, members: map[string][]string{"1": {}, "2": {}, long: {}, "3": {test.member}}}
+		source := server.start(t)
+		for _, read := range []func() (map[directory.Membership]int, error){
+			func() (map[directory.Membership]int, error) { return walkMemberships(t, source) },
+			func() (map[directory.Membership]int, error) { return walkMembers(t, source, "3") },
+		} {
+			got, err := read()
+			if codeOf(err) != test.code {
+				t.Fatalf("%s: code %s, want %s: %v", test.member, codeOf(err), test.code, err)
 			}
-			source := server.start(t)
-			if _, err := walkGroups(t, source); err != nil {
-				t.Fatal(err)
+			want := directory.Membership{GroupID: "3", Member: directory.Member{ID: test.id, IsGroup: test.isGroup}}
+			if err == nil && (len(got) != 1 || got[want] == 0) {
+				t.Errorf("%s: got %v", test.member, got)
 			}
-			for _, read := range []func() (map[directory.Membership]int, error){
-				func() (map[directory.Membership]int, error) { return walkMemberships(t, source) },
-				func() (map[directory.Membership]int, error) { return walkMembers(t, source, "3") },
-			} {
-				got, err := read()
-				if codeOf(err) != test.code {
-					t.Fatalf("code %s, want %s: %v", codeOf(err), test.code, err)
-				}
-				want := directory.Membership{GroupID: "3", Member: directory.Member{ID: "2", IsGroup: test.isGroup}}
-				if err == nil && (len(got) != 1 || got[want] == 0) {
-					t.Errorf("got %v, want %v", got, want)
-				}
-			}
-			if n := server.requests("/Users/"); n > 1 && test.code == codes.OK {
-				t.Errorf("the user was asked for %d times", n)
-			}
-		})
+		}
+		if n := server.requests("/Users"); n > 0 {
+			t.Errorf("%d requests for users", n)
+		}
 	}
 }
 
 // A list may stop at so many members of a group; the group itself has all.
 func TestMembersThatAListCutsOffAreAskedFor(t *testing.T) {
-	t.Parallel()
-	const all = 1500
-	server := &scim{groups: []string{"g1", "g2"}, members: map[string][]string{"g1": {member("u1")}}}
-	whole := make([]string, all)
-	for i := range whole {
-		whole[i] = member(fmt.Sprint("u", i))
-	}
-	server.members["g2"] = whole[:1000]
-	server.other = func(w http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, "/Groups/g2") {
-			return false
+	for _, limit := range []int{10, 37, 100, 1000, 10_000} {
+		sizes := map[string]int{"small": 3, "exact": limit, "more": limit + 1, "many": 2 * limit}
+		server := &scim{groups: []string{"exact", "small", "more", "many"}, members: map[string][]string{}}
+		want := 0
+		for id, n := range sizes {
+			server.members[id] = values("u", n)[:min(n, limit)]
+			want += n
 		}
-		fmt.Fprintf(w, `{"id":"g2","members":[%s]}`, strings.Join(whole, ","))
-		return true
+		server.other = func(w http.ResponseWriter, r *http.Request) bool {
+			id := path.Base(r.URL.Path)
+			if path.Base(path.Dir(r.URL.Path)) != "Groups" || sizes[id] == 0 {
+				return false
+			}
+			fmt.Fprintf(w, `{"id":%q,"members":[%s]}`, id, strings.Join(values("u", sizes[id]), ","))
+			return true
+		}
+		got, err := walkMemberships(t, server.start(t))
+		if err != nil || len(got) != want {
+			t.Errorf("limit %d: %d of %d memberships, %v", limit, len(got), want, err)
+		}
 	}
-	got, err := walkMemberships(t, server.start(t))
-	if err != nil || len(got) != all+1 {
-		t.Errorf("%d of %d memberships, %v", len(got), all+1, err)
+}
+
+// To see that nothing is cut off costs at most three requests a sync, however
+// many groups are as large as the largest.
+func TestListsThatCutNothingOffCostFewRequests(t *testing.T) {
+	for size, most := range map[int]int{9: 0, 10: limitProbes, 50: limitProbes, 10_001: 0} {
+		n := 300
+		if size > 1000 {
+			n = 2
+		}
+		server := &scim{groups: ids("g", n), members: map[string][]string{}}
+		for _, id := range server.groups {
+			server.members[id] = values("u", size)
+		}
+		source := server.start(t)
+		for range 2 { // a sync and the next
+			if _, err := walkGroups(t, source); err != nil {
+				t.Fatal(err)
+			}
+			before := server.requests("/Groups/")
+			got, err := walkMemberships(t, source)
+			if asked := server.requests("/Groups/") - before; err != nil || len(got) != n*size || asked != most {
+				t.Errorf("groups of %d: %d memberships, %d requests by id, want %d: %v", size, len(got), asked, most, err)
+			}
+		}
+	}
+}
+
+// A group may be on a page twice, and more groups may have to be asked for than
+// a page can have siblings.
+func TestSiblingsAreFewAndHaveNoDuplicates(t *testing.T) {
+	server := &scim{groups: ids("g", 3000), members: map[string][]string{}}
+	for _, id := range server.groups {
+		server.members["byid:"+id] = values(id, 1)
+	}
+	server.list = func(a ask) answer { // no paging
+		return answer{append(slices.Clone(a.all), a.all[:5]...), fmt.Sprintf(`"totalResults":%d`, len(a.all))}
+	}
+	page, err := server.start(t, noReadAhead).Memberships(t.Context(), "")
+	if err != nil || len(page.Siblings) > directory.MaxSiblings {
+		t.Fatalf("%d siblings, %v", len(page.Siblings), err)
+	}
+	asked := map[string]bool{}
+	for _, sibling := range page.Siblings {
+		c, err := directory.DecodeCursor[membershipsCursor](memberships, sibling)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range c.Groups {
+			if asked[id] {
+				t.Errorf("%s twice", id)
+			}
+			asked[id] = true
+		}
+	}
+	if len(asked) != 3000 {
+		t.Errorf("%d groups are asked for", len(asked))
+	}
+	source := server.start(t, noReadAhead)
+	if page, err = source.Memberships(t.Context(), page.Siblings[0]); err != nil || len(page.Rows) != 1 || page.Next == "" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if page, err = source.Memberships(t.Context(), page.Next); err != nil || len(page.Rows) != 1 {
+		t.Errorf("%+v, %v", page, err)
 	}
 }
 
@@ -312,10 +367,9 @@ func TestAGroupThatIsAskedForItsMembersMayLackAnID(t *testing.T) {
 		`{"members":[]}`: codes.OK,
 		`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"]}`: codes.OK,
 		`{"id":"g1"}`: codes.OK,
-		`{}`:          codes.FailedPrecondition,
-		`{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"]}`: codes.FailedPrecondition,
-		`{"id":"g7","members":[]}`:                                    codes.FailedPrecondition,
-		`[]`:                                                          codes.FailedPrecondition,
+		`{}`:          codes.OK,
+		`[]`:          codes.OK,
+		`{"members":[{"value":"u1"},{"value":""}]}`: codes.Internal,
 	} {
 		server := &scim{groups: []string{"g1"}, members: map[string][]string{}, other: func(w http.ResponseWriter, r *http.Request) bool {
 			switch {
@@ -340,8 +394,8 @@ func TestAGroupThatIsAskedForItsMembersMayLackAnID(t *testing.T) {
 // where the ids of groups are asked for, as there is a group that asks.
 func TestGroupsThatVanishOnTheWayBackAreAnError(t *testing.T) {
 	t.Parallel()
-	again, err := (&walk{Start: 100, Seen: 100, Near: []uint64{1}, Total: 150, Began: 150}).again(1)
-	if err != nil || !again.next.begins() {
+	again, err := (&walk{Start: 96, Seen: 100, Full: 100, Recent: []uint64{1}, Began: 150}).again(1)
+	if err != nil || again.next.Start != 1 {
 		t.Fatalf("%+v, %v", again.next, err)
 	}
 	server := &scim{groups: ids("g", 3), members: map[string][]string{"g00001": {`{"value":"g00002"}`}}}
@@ -362,18 +416,12 @@ func TestGroupsThatVanishOnTheWayBackAreAnError(t *testing.T) {
 		w.WriteHeader(http.StatusNotImplemented)
 		return true
 	}}
-	for _, list := range []string{ofGroups, ofMemberships} {
-		written := cursor{List: list, Walk: &again.next}.String()
-		source := server.start(t)
-		var err error
-		if list == ofGroups {
-			_, err = source.Groups(t.Context(), written)
-		} else {
-			_, err = source.Memberships(t.Context(), written)
-		}
-		if err == nil {
-			t.Errorf("%s: 501 after groups were seen is taken for none", list)
-		}
+	source = server.start(t)
+	if _, err = source.Groups(t.Context(), directory.EncodeCursor("groups", again.next)); err == nil {
+		t.Error("groups: 501 after groups were seen is taken for none")
+	}
+	if _, err = source.Memberships(t.Context(), directory.EncodeCursor(memberships, membershipsCursor{Walk: &again.next})); err == nil {
+		t.Error("memberships: 501 after groups were seen is taken for none")
 	}
 }
 
@@ -403,5 +451,58 @@ func TestOneGroupByItsID(t *testing.T) {
 	}
 	if _, err = source.Group(t.Context(), "other"); codeOf(err) != codes.FailedPrecondition {
 		t.Errorf("%v", err)
+	}
+}
+
+// An organization without SCIM groups can be synced on purpose.
+func TestUsersOnlyAsksForNoGroups(t *testing.T) {
+	server := &scim{users: ids("u", 3), groups: ids("g", 3)}
+	source := server.start(t)
+	source.usersOnly = true
+	got, err := walkUsers(t, source)
+	if err != nil || len(got) != 3 {
+		t.Errorf("%d users, %v", len(got), err)
+	}
+	groups, err := walkGroups(t, source)
+	memberships, err2 := walkMemberships(t, source)
+	members, err3 := walkMembers(t, source, "g00001")
+	_, err4 := source.Group(t.Context(), "g00001")
+	if len(groups)+len(memberships)+len(members) > 0 || err != nil || err2 != nil || err3 != nil || codeOf(err4) != codes.NotFound {
+		t.Errorf("%d groups, %d memberships, %d members: %v, %v, %v, %v", len(groups), len(memberships), len(members), err, err2, err3, err4)
+	}
+	if err := source.Check(t.Context()); err != nil || server.requests("/Groups") > 0 {
+		t.Errorf("%d requests for groups, %v", server.requests("/Groups"), err)
+	}
+}
+
+// Where /Users has just answered, neither the base URL nor the token is to blame
+// for /Groups.
+func TestAnErrorOfGroupsBlamesWhatCanBeWrong(t *testing.T) {
+	for httpStatus, words := range map[int][]string{
+		404: {"/Users answers and this does not", "Sync users only"},
+		410: {"/Users answers and this does not", "Sync users only"},
+		401: {"/Users answers with the same token", "revoked", "Sync users only"},
+		403: {"/Users answers with the same token", "Sync users only"},
+	} {
+		server := &scim{users: ids("u", 3), other: func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/Users") {
+				return false
+			}
+			w.WriteHeader(httpStatus)
+			return true
+		}}
+		source := server.start(t)
+		checked := source.Check(t.Context())
+		_, listed := walkGroups(t, source)
+		for _, err := range []error{checked, listed} {
+			for _, word := range words {
+				if !strings.Contains(fmt.Sprint(err), word) {
+					t.Errorf("%d: the error does not say %q: %v", httpStatus, word, err)
+				}
+			}
+			if text := fmt.Sprint(err); strings.Contains(text, "base URL") || strings.Contains(text, "the token was refused") {
+				t.Errorf("%d: %v", httpStatus, err)
+			}
+		}
 	}
 }

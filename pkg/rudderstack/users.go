@@ -2,85 +2,92 @@ package rudderstack
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // userRow is what is read of a SCIM user (RFC 7643, sections 3.1, 4.1 and 4.3).
 type userRow struct {
-	ID          string `json:"id"`
-	ExternalID  string `json:"externalId"`
-	UserName    string `json:"userName"`
-	DisplayName string `json:"displayName"`
-	Title       string `json:"title"`
-	UserType    string `json:"userType"`
-	Name        struct {
-		Formatted  string `json:"formatted"`
-		GivenName  string `json:"givenName"`
-		FamilyName string `json:"familyName"`
-	} `json:"name"`
-	Emails []struct {
-		Value   string `json:"value"`
-		Primary bool   `json:"primary"`
-	} `json:"emails"`
-	// Active is nil where the vendor does not state it.
-	Active     *bool      `json:"active"`
-	Meta       metaRow    `json:"meta"`
-	Enterprise enterprise `json:"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"`
+	ID          rest.Text                `json:"id"`
+	ExternalID  rest.Text                `json:"externalId"`
+	UserName    rest.Text                `json:"userName"`
+	DisplayName rest.Text                `json:"displayName"`
+	Title       rest.Text                `json:"title"`
+	UserType    rest.Text                `json:"userType"`
+	Name        rest.Object[nameRow]     `json:"name"`
+	Emails      rest.OneOrMany[emailRow] `json:"emails"`
+	Active      rest.Bool                `json:"active"`
+	Meta        rest.Object[metaRow]     `json:"meta"`
+	Enterprise  rest.Object[enterprise]  `json:"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"`
+}
+
+type nameRow struct {
+	Formatted  rest.Text `json:"formatted"`
+	GivenName  rest.Text `json:"givenName"`
+	FamilyName rest.Text `json:"familyName"`
+}
+
+// emailRow is one of a user's e-mail addresses. Servers also write the bare
+// address.
+type emailRow struct {
+	Value   rest.Text `json:"value"`
+	Primary rest.Bool `json:"primary"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails: an e-mail address
+// is not worth failing a row for.
+func (e *emailRow) UnmarshalJSON(b []byte) error {
+	type object emailRow // without this method
+	if json.Unmarshal(b, (*object)(e)) != nil {
+		*e = emailRow{}
+		_ = e.Value.UnmarshalJSON(b) // never fails
+	}
+	return nil
 }
 
 type metaRow struct {
-	Created string `json:"created"`
+	Created rest.Text `json:"created"`
 }
 
 type enterprise struct {
-	EmployeeNumber string `json:"employeeNumber"`
-	CostCenter     string `json:"costCenter"`
-	Organization   string `json:"organization"`
-	Division       string `json:"division"`
-	Department     string `json:"department"`
+	EmployeeNumber rest.Text `json:"employeeNumber"`
+	CostCenter     rest.Text `json:"costCenter"`
+	Organization   rest.Text `json:"organization"`
+	Division       rest.Text `json:"division"`
+	Department     rest.Text `json:"department"`
 }
 
-var (
-	aText     = &shape{kind: text}
-	metaShape = &shape{kind: object, under: map[string]*shape{"created": aText}}
-	userShape = &shape{kind: object, under: map[string]*shape{
-		"id": aText, "externalid": aText, "username": aText, "displayname": aText,
-		"title": aText, "usertype": aText, "active": {kind: flag}, "meta": metaShape,
-		"name": {kind: object, main: "formatted", under: map[string]*shape{
-			"formatted": aText, "givenname": aText, "familyname": aText,
-		}},
-		"emails": {kind: many, under: map[string]*shape{"": {kind: object, main: "value", under: map[string]*shape{
-			"value": aText, "primary": {kind: mark},
-		}}}},
-		"urn:ietf:params:scim:schemas:extension:enterprise:2.0:user": {kind: object, under: map[string]*shape{
-			"employeenumber": aText, "costcenter": aText, "organization": aText, "division": aText, "department": aText,
-		}},
-	}}
-)
-
 var users = &collection[userRow]{
-	path:  usersPath,
-	shape: userShape,
-	id:    func(row *userRow) string { return row.ID },
+	path: usersPath,
+	id:   func(row *userRow) string { return row.ID.Value },
+	check: func(row *userRow) error {
+		if row.Active.Invalid {
+			return fmt.Errorf("user %q has an active that is neither true nor false", row.ID.Value)
+		}
+		return nil
+	},
 }
 
 // Users implements directory.Source.
-func (s *Source) Users(ctx context.Context, written string) (directory.Page[directory.User], error) {
+func (s *Source) Users(ctx context.Context, cursor string) (directory.Page[directory.User], error) {
 	var page directory.Page[directory.User]
-	c, err := parseCursor(written, ofUsers)
+	w, err := decodeWalk("users", cursor)
 	if err != nil {
 		return page, err
 	}
-	got, err := step(ctx, s, users, *c.Walk)
+	got, err := readPage(ctx, s, users, w)
 	if err != nil {
 		return page, err
 	}
-	if got.next == nil && c.Walk.begins() && len(got.rows) == 0 {
+	s.usersAnswered.Store(true)
+	if got.next == nil && w.begins() && len(got.rows) == 0 {
 		ctxzap.Extract(ctx).Warn("RudderStack states that the organization has no users")
 	}
 	page.Rows = make([]directory.User, len(got.rows))
@@ -89,49 +96,46 @@ func (s *Source) Users(ctx context.Context, written string) (directory.Page[dire
 	}
 	page.Total = got.total
 	if got.next != nil {
-		page.Next = cursor{List: ofUsers, Walk: got.next}.String()
+		page.Next = directory.EncodeCursor("users", got.next)
 	}
 	return page, nil
 }
 
 // user is the row in the words of the directory.
 func (row *userRow) user() directory.User {
+	given, family := row.Name.Value.GivenName.Trim(), row.Name.Value.FamilyName.Trim()
 	u := directory.User{
-		ID:        row.ID,
-		Login:     strings.TrimSpace(row.UserName),
+		ID:        row.ID.Value,
+		Login:     row.UserName.Trim(),
 		Emails:    row.emails(),
-		CreatedAt: row.Meta.created(),
+		CreatedAt: row.Meta.Value.created(),
+		Disabled:  row.Active.Stated && !row.Active.Value,
 		Profile:   make(map[string]any, 8),
 	}
-	given, family := strings.TrimSpace(row.Name.GivenName), strings.TrimSpace(row.Name.FamilyName)
-	names := []string{row.DisplayName, row.Name.Formatted, given + " " + family, u.Login, "", row.ID}
+	address := ""
 	if len(u.Emails) > 0 {
-		names[4] = u.Emails[0].Address
+		address = u.Emails[0].Address
 	}
-	u.DisplayName = first(names...)
-
-	state := "not stated"
-	if row.Active != nil {
-		state = "true"
-		if u.Disabled = !*row.Active; u.Disabled {
-			state = "false"
-		}
+	u.DisplayName = first(row.DisplayName.Value, row.Name.Value.Formatted.Value, given+" "+family, u.Login, address, u.ID)
+	active := "not stated"
+	if row.Active.Stated {
+		active = fmt.Sprint(row.Active.Value)
 	}
 	for _, entry := range [...]struct{ key, value string }{
-		{"user_id", row.ID},
-		{"user_name", row.UserName},
+		{"user_id", u.ID},
+		{"user_name", u.Login},
 		{"first_name", given},
 		{"last_name", family},
-		{"display_name", row.DisplayName},
-		{"external_id", row.ExternalID},
-		{"title", row.Title},
-		{"user_type", row.UserType},
-		{"active", state},
-		{"employee_number", row.Enterprise.EmployeeNumber},
-		{"cost_center", row.Enterprise.CostCenter},
-		{"organization", row.Enterprise.Organization},
-		{"division", row.Enterprise.Division},
-		{"department", row.Enterprise.Department},
+		{"display_name", row.DisplayName.Value},
+		{"external_id", row.ExternalID.Value},
+		{"title", row.Title.Value},
+		{"user_type", row.UserType.Value},
+		{"active", active},
+		{"employee_number", row.Enterprise.Value.EmployeeNumber.Value},
+		{"cost_center", row.Enterprise.Value.CostCenter.Value},
+		{"organization", row.Enterprise.Value.Organization.Value},
+		{"division", row.Enterprise.Value.Division.Value},
+		{"department", row.Enterprise.Value.Department.Value},
 	} {
 		if value := strings.TrimSpace(entry.value); value != "" {
 			u.Profile[entry.key] = value
@@ -144,30 +148,27 @@ func (row *userRow) user() directory.User {
 // the first that is marked, else the one that the user signs in with, else the
 // first. Servers mark none or two.
 func (row *userRow) emails() []directory.Email {
-	if len(row.Emails) == 0 {
-		return nil
-	}
-	out := make([]directory.Email, 0, len(row.Emails))
+	var out []directory.Email
 	marked, login := -1, -1
 	for _, email := range row.Emails {
-		address := strings.TrimSpace(email.Value)
+		address := email.Value.Trim()
 		if address == "" {
 			continue
 		}
-		if marked < 0 && email.Primary {
+		if marked < 0 && email.Primary.Value {
 			marked = len(out)
 		}
-		if login < 0 && strings.EqualFold(address, strings.TrimSpace(row.UserName)) {
+		if login < 0 && strings.EqualFold(address, row.UserName.Trim()) {
 			login = len(out)
 		}
 		out = append(out, directory.Email{Address: address})
 	}
-	if len(out) == 0 {
-		return nil
-	}
-	out[max(0, login)].Primary = marked < 0
-	if marked >= 0 {
+	switch {
+	case len(out) == 0:
+	case marked >= 0:
 		out[marked].Primary = true
+	default:
+		out[max(0, login)].Primary = true
 	}
 	return out
 }
@@ -186,7 +187,7 @@ func first(names ...string) string {
 // read: a date is not worth failing a row for.
 func (m metaRow) created() time.Time {
 	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", time.DateOnly} {
-		t, err := time.Parse(layout, strings.TrimSpace(m.Created))
+		t, err := time.Parse(layout, m.Created.Trim())
 		if err == nil && t.Year() > 1 && t.Year() < 10000 {
 			return t.UTC()
 		}

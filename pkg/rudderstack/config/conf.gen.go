@@ -6,6 +6,7 @@ import "reflect"
 type Rudderstack struct {
 	RudderstackScimBaseUrl string `mapstructure:"rudderstack-scim-base-url"`
 	RudderstackScimToken   string `mapstructure:"rudderstack-scim-token"`
+	SyncUsersOnly          bool   `mapstructure:"sync-users-only"`
 	OutageMinutes          int    `mapstructure:"outage-minutes"`
 }
 

@@ -10,6 +10,7 @@ import "github.com/conductorone/baton-sdk/pkg/field"
 const (
 	BaseURL       = "rudderstack-scim-base-url"
 	Token         = "rudderstack-scim-token" //nolint:gosec // a name, not a token
+	SyncUsersOnly = "sync-users-only"
 	OutageMinutes = "outage-minutes"
 )
 
@@ -28,6 +29,10 @@ var Config = field.NewConfiguration(
 			field.WithPlaceholder("Paste the organization-level Service Access Token"),
 			field.WithIsSecret(true),
 			field.WithRequired(true),
+		),
+		field.BoolField(SyncUsersOnly,
+			field.WithDisplayName("Sync users only"),
+			field.WithDescription("Leave groups and memberships out. For organizations whose RudderStack serves no SCIM groups: without this setting, a sync fails where /Groups is missing. Groups that were synced before will be removed."),
 		),
 		field.IntField(OutageMinutes,
 			field.WithDisplayName("Outage limit in minutes"),

@@ -1,0 +1,315 @@
+package rudderstack
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+// membersRow is what is read of a SCIM group for its members (RFC 7643,
+// section 4.2).
+type membersRow struct {
+	ID rest.Text `json:"id"`
+	// Members is nil where the vendor does not state them.
+	Members memberRows `json:"members"`
+}
+
+type memberRows []memberRow
+
+type memberRow struct {
+	Value string `json:"value"`
+	Type  string `json:"type"`
+	Ref   string `json:"$ref"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Members are an array and nothing
+// else: a number or a text may count or describe them, and taken for a member
+// it would take all the others away. Their ids may be numbers, and a bare id
+// may stand for a member.
+func (m *memberRows) UnmarshalJSON(b []byte) error {
+	if json.Unmarshal(b, (*[]memberRow)(m)) == nil { // nearly always, and the fastest
+		return nil
+	}
+	var elements []json.RawMessage
+	if err := json.Unmarshal(b, &elements); err != nil {
+		return err
+	}
+	*m = make(memberRows, len(elements))
+	for i, element := range elements {
+		var row struct {
+			Value rest.Text `json:"value"`
+			Type  rest.Text `json:"type"`
+			Ref   rest.Text `json:"$ref"`
+		}
+		if json.Unmarshal(element, &row) != nil {
+			_ = row.Value.UnmarshalJSON(element) // never fails
+		}
+		(*m)[i] = memberRow{row.Value.Value, row.Type.Value, row.Ref.Value}
+	}
+	return nil
+}
+
+// groupMembers lists groups with their members.
+var groupMembers = &collection[membersRow]{
+	path:  groupsPath,
+	id:    func(row *membersRow) string { return row.ID.Value },
+	check: (*membersRow).fault,
+}
+
+// membershipsCursor is where Memberships goes on: with a page of groups, or
+// with groups that are read by their ids, a group a page.
+type membershipsCursor struct {
+	Walk   *walk    `json:"w,omitempty"`
+	Groups []string `json:"g,omitempty"`
+}
+
+const memberships = "memberships"
+
+// Memberships implements directory.Memberships. The list of groups carries the
+// members, so it takes a request a page of groups. Some servers state members,
+// or all of them, only of a group that is asked for by its id: those groups
+// are read so, as siblings of the page.
+func (s *Source) Memberships(ctx context.Context, cursor string) (directory.Page[directory.Membership], error) {
+	var page directory.Page[directory.Membership]
+	if s.usersOnly {
+		return page, nil
+	}
+	w := newWalk()
+	if cursor != "" {
+		c, err := directory.DecodeCursor[membershipsCursor](memberships, cursor)
+		if err != nil || (c.Walk == nil) == (len(c.Groups) == 0) || c.Walk != nil && !c.Walk.valid() {
+			return page, directory.ErrCursor
+		}
+		if c.Walk == nil {
+			return s.nextGroup(ctx, c.Groups)
+		}
+		w = *c.Walk
+	}
+	got, err := readPage(ctx, s, groupMembers, w)
+	if err != nil {
+		none, err := s.noGroupsAt(ctx, w, err)
+		if none {
+			err = s.noneListed(ctx)
+		}
+		return page, err
+	}
+	if got.next == nil && w.begins() && len(got.rows) == 0 {
+		return page, s.noneListed(ctx)
+	}
+	limit, err := s.limit.find(ctx, s, got.rows)
+	if err != nil {
+		return page, err
+	}
+	var byID []string
+	for i := range got.rows {
+		row := &got.rows[i]
+		if row.Members == nil || len(row.Members) == limit {
+			byID = append(byID, row.ID.Value)
+			continue
+		}
+		if page.Rows, err = s.members(ctx, page.Rows, row.ID.Value, row.Members); err != nil {
+			return page, err
+		}
+	}
+	page.Siblings = siblings(byID)
+	if got.next != nil {
+		page.Next = directory.EncodeCursor(memberships, membershipsCursor{Walk: got.next})
+	}
+	return page, nil
+}
+
+// siblings are cursors that read groups by their ids, each once. A page may
+// have a limited number of them, so each may be for several groups.
+func siblings(groups []string) []string {
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	var out []string
+	for part := range slices.Chunk(groups, len(groups)/directory.MaxSiblings+1) {
+		out = append(out, directory.EncodeCursor(memberships, membershipsCursor{Groups: part}))
+	}
+	return out
+}
+
+// nextGroup lists the members of the first of some groups.
+func (s *Source) nextGroup(ctx context.Context, groups []string) (directory.Page[directory.Membership], error) {
+	var page directory.Page[directory.Membership]
+	row, err := s.oneGroup(ctx, groups[0])
+	if err == nil {
+		page.Rows, err = s.members(ctx, nil, groups[0], row)
+	}
+	if err == nil && len(groups) > 1 {
+		page.Next = directory.EncodeCursor(memberships, membershipsCursor{Groups: groups[1:]})
+	}
+	return page, err
+}
+
+// Members implements directory.Source. A SCIM group has all its members in one
+// answer, so there is one page.
+func (s *Source) Members(ctx context.Context, groupID, cursor string) (directory.Page[directory.Member], error) {
+	var page directory.Page[directory.Member]
+	if cursor != "" {
+		return page, directory.ErrCursor
+	}
+	if s.usersOnly {
+		return page, nil
+	}
+	rows, err := s.oneGroup(ctx, groupID)
+	if err != nil {
+		return page, err
+	}
+	page.Rows = make([]directory.Member, len(rows))
+	for i := range rows {
+		if page.Rows[i], err = s.member(ctx, groupID, &rows[i]); err != nil {
+			return directory.Page[directory.Member]{}, err
+		}
+	}
+	return page, nil
+}
+
+// members adds the members of a group to others.
+func (s *Source) members(ctx context.Context, to []directory.Membership, group string, rows memberRows) ([]directory.Membership, error) {
+	to = slices.Grow(to, len(rows))
+	for i := range rows {
+		member, err := s.member(ctx, group, &rows[i])
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, directory.Membership{GroupID: group, Member: member})
+	}
+	return to, nil
+}
+
+// oneGroup reads the members of one group by its id: none if it has been
+// deleted.
+func (s *Source) oneGroup(ctx context.Context, id string) (memberRows, error) {
+	row, err := readGroup(ctx, s, groupMembers, id)
+	if status.Code(err) == codes.NotFound {
+		return nil, s.vanished(ctx, id, err)
+	}
+	if err != nil || row.Members != nil {
+		return row.Members, err
+	}
+	return s.askedMembers(ctx, id)
+}
+
+// askedMembers reads the members of a group that states none. Most likely it
+// has none, but a server may return them only where it is asked to (RFC 7643,
+// section 7: "returned" is "request").
+func (s *Source) askedMembers(ctx context.Context, id string) (memberRows, error) {
+	rows, err := rest.Get(ctx, s.client, rest.Request{
+		Path: []string{groupsPath, id}, Query: url.Values{"attributes": {"members"}}, Item: true,
+	}, func(a *rest.Answer) (memberRows, error) {
+		row, err := rest.JSON[membersRow](a) // which may lack the id: it was not asked for
+		if err != nil {
+			return nil, err
+		}
+		if err := row.fault(); err != nil {
+			return nil, a.Errorf(codes.Internal, vendorFault, "%v", err)
+		}
+		return row.Members, nil
+	})
+	if code := status.Code(err); passing(err) || code == codes.Unauthenticated || code == codes.Internal {
+		return nil, err
+	}
+	return rows, nil // the server refuses the parameter, or has nothing to say
+}
+
+// noneListed checks that there are no groups, where the list with their
+// members shows none: nil if the list without them shows none either. Groups
+// that keep their names and lose all their members would take access away.
+func (s *Source) noneListed(ctx context.Context) error {
+	w := newWalk()
+	got, err := readPage(ctx, s, groupNames, w)
+	if err != nil {
+		_, err = s.noGroupsAt(ctx, w, err)
+		return err
+	}
+	if len(got.rows) == 0 && got.next == nil {
+		return nil
+	}
+	return s.walkFailed(groupsPath, &walkError{
+		codes.FailedPrecondition, "groups are listed, but the list that has their members is empty or not served",
+		rest.Advice{Cause: "the server does not do as RFC 7644 says, or groups came while they were read", Next: reportIt},
+	})
+}
+
+// listLimit finds out whether the server's lists cut off the members of a
+// group at a limit. If they do, the largest groups of a list have exactly so
+// many members there, and more if asked for by their ids. So a few of the
+// largest are asked for.
+type listLimit struct {
+	mu sync.Mutex
+	// most is the largest number of members that a list has shown: the limit
+	// cannot be lower. whole counts the groups of that size that have no more.
+	most, whole int
+	// cut says that most is the limit.
+	cut bool
+}
+
+const (
+	// minLimit and maxLimit are the limits that servers are known to have.
+	minLimit, maxLimit = 10, 10_000
+	// limitProbes is how many groups of one size are asked for.
+	limitProbes = 3
+)
+
+// find returns the limit of the list that has the rows, -1 for none. It makes
+// no request unless they have the largest groups so far.
+func (l *listLimit) find(ctx context.Context, s *Source, rows []membersRow) (int, error) {
+	largest := 0
+	for i := range rows {
+		largest = max(largest, len(rows[i].Members))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if largest > l.most {
+		l.most, l.whole, l.cut = largest, 0, false
+	}
+	if largest == l.most && largest >= minLimit && largest <= maxLimit && !l.cut {
+		if err := l.probe(ctx, s, rows); err != nil {
+			return 0, err
+		}
+	}
+	if l.cut {
+		return l.most, nil
+	}
+	return -1, nil
+}
+
+// probe asks for some of the largest groups by their ids.
+func (l *listLimit) probe(ctx context.Context, s *Source, rows []membersRow) error {
+	var ids []string
+	for i := range rows {
+		if id := rows[i].ID.Value; len(rows[i].Members) == l.most && !slices.Contains(ids, id) && l.whole+len(ids) < limitProbes {
+			ids = append(ids, id)
+			s.client.Prefetch(ctx, rest.Request{Path: []string{groupsPath, id}, Item: true})
+		}
+	}
+	for _, id := range ids {
+		members, err := s.oneGroup(ctx, id)
+		if err != nil {
+			return err
+		}
+		if len(members) > l.most {
+			l.cut = true
+			return nil
+		}
+		l.whole++
+	}
+	return nil
+}
+
+// forget begins anew, with the lists of another sync.
+func (l *listLimit) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most, l.whole, l.cut = 0, 0, false
+}

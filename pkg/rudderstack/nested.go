@@ -1,0 +1,80 @@
+package rudderstack
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+)
+
+type memberKind int
+
+const (
+	kindUser memberKind = iota
+	kindGroup
+	// kindUnstated must be told by whether the id is that of a group.
+	kindUnstated
+	kindUnknown
+)
+
+// kind classifies a member by its type, else by the collection in its $ref,
+// which may be absolute or relative and in any case. Servers leave out both.
+func (m *memberRow) kind() memberKind {
+	switch {
+	case strings.EqualFold(m.Type, "User"):
+		return kindUser
+	case strings.EqualFold(m.Type, "Group"):
+		return kindGroup
+	}
+	path, _, _ := strings.Cut(m.Ref, "?")
+	path, _, _ = strings.Cut(path, "#")
+	elements := strings.Split(strings.TrimRight(path, "/"), "/")
+	for i := len(elements) - 2; i >= 0; i-- {
+		switch {
+		case strings.EqualFold(elements[i], usersPath):
+			return kindUser
+		case strings.EqualFold(elements[i], groupsPath):
+			return kindGroup
+		}
+	}
+	if strings.TrimSpace(m.Type) != "" {
+		return kindUnknown
+	}
+	return kindUnstated
+}
+
+// uniqueID is how long an id is at least that no user shares with a group.
+// RudderStack's have 27 characters.
+const uniqueID = 16
+
+// member turns a row of a group into a member of the directory. One that does
+// not say what it is, is a group if its id is that of a listed group, else a
+// user. A short id may be that of a user as well, as each table of a server
+// may count its own, so that is an error.
+func (s *Source) member(ctx context.Context, group string, row *memberRow) (directory.Member, error) {
+	member := directory.Member{ID: row.Value, IsGroup: row.kind() == kindGroup}
+	if row.kind() != kindUnstated {
+		return member, nil
+	}
+	var err error
+	member.IsGroup, err = s.known.has(ctx, s, row.Value, s.now().Add(-maxSetAge))
+	if err == nil && member.IsGroup && len(row.Value) < uniqueID {
+		err = s.walkFailed(groupsPath, broken("group %q has a member %q that may be a group or a user: it states no type, and the id is short enough for both", group, row.Value))
+	}
+	return member, err
+}
+
+// fault says what is wrong with the members of a group, nil for nothing.
+func (row *membersRow) fault() error {
+	for i := range row.Members {
+		m := &row.Members[i]
+		if err := directory.CheckID(m.Value); err != nil {
+			return fmt.Errorf("the member at index %d of group %q %w", i, row.ID.Value, err)
+		}
+		if m.kind() == kindUnknown {
+			return fmt.Errorf("the member at index %d of group %q has the type %q, which is neither User nor Group", i, row.ID.Value, m.Type)
+		}
+	}
+	return nil
+}
