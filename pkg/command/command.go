@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
@@ -65,6 +66,10 @@ type program[T field.Configurable] struct {
 
 func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	limitMemory()
+	// Go's own log prints what a server sends out of turn (net/http), and the
+	// store's complaints (Pebble). The first may hold a secret; a failure says
+	// the second better.
+	log.SetOutput(io.Discard)
 	if err := checkConfigPath(os.Getenv(configPathEnv)); err != nil {
 		return err
 	}

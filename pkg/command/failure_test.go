@@ -56,7 +56,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	t.Parallel()
 	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}
 	full := fmt.Errorf("pebble store close: save failed: %w", &os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC})
-	if end := failureOf("baton-test", p.explain(full, "/tmp/baton-test-1-2")); end.code != 8 || end.line != "baton-test: no space left for temporary files in /tmp; free some, or point BATON_TMPDIR to another file system" {
+	if end := failureOf("baton-test", p.explain(full, "/tmp/baton-test-1-2")); end.code != 8 || end.line != "baton-test: no space left for temporary files in /tmp; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system" {
 		t.Errorf("got %+v", end)
 	}
 }

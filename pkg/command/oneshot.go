@@ -50,25 +50,19 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	if err := dir.use(); err != nil {
 		return err
 	}
-	file, err := p.openTarget(ctx, dir.path)
-	if err != nil {
-		return err
-	}
-	defer file.close()
-	if isTerminal(os.Stderr) && canRedraw() && (p.quiet() || p.given("log-path")) {
-		p.live = &liveLine{now: time.Now, vendor: p.info.DisplayName}
-	}
-
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan error, 1)
 	var done *result
+	full := watchSpace(ctx, dir.path)
+	if isTerminal(os.Stderr) && canRedraw() && (p.quiet() || p.given("log-path")) {
+		p.live = &liveLine{now: time.Now, vendor: p.info.DisplayName}
+	}
 	go func() {
 		var err error
-		done, err = p.read(ctx, dir.path, file)
+		done, err = p.read(ctx, dir.path)
 		ended <- err
 	}()
-	full := watchSpace(ctx, dir.path)
 	select {
 	case err = <-ended:
 	case <-full:
@@ -86,8 +80,8 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	if err != nil {
 		return p.explain(err, dir.path)
 	}
-	if err := done.publish(file); err != nil {
-		return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), file.path, err)
+	if err := done.publish(); err != nil {
+		return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), done.target.path, err)
 	}
 	done.summary.StartedAt, done.summary.EndedAt = began, time.Now()
 	p.print(&done.summary)
@@ -122,9 +116,14 @@ func waitFor(ended <-chan error, signals <-chan os.Signal) error {
 
 // read reads the vendor into a new c1z in dir, opens that file again and
 // returns what it holds.
-func (p *program[T]) read(ctx context.Context, dir string, file *target) (*result, error) {
+func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
+	file, err := p.openTarget(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer file.close()
 	warned := &warnings{show: p.warn}
-	ctx, err := p.startLog(ctx, warned)
+	ctx, err = p.startLog(ctx, warned)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +182,7 @@ func (p *program[T]) interrupted(by os.Signal) *failure {
 // noSpace is the failure of a run whose work directory is full.
 func (p *program[T]) noSpace(dir string) *failure {
 	return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
-		"%s: %s in %s; free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
+		"%s: %s in %s; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
 }
 
 // explain turns the error of a sync into the run's failure. The SDK reports a

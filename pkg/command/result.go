@@ -18,8 +18,9 @@ import (
 // result is a finished sync that has not replaced --file yet.
 type result struct {
 	summary summary
-	// file is the new c1z in the work directory.
-	file string
+	// file is the new c1z in the work directory, target what it replaces.
+	file   string
+	target *target
 	// changes is the new file of --changes; nil if none was asked for.
 	changes *staging
 }
@@ -53,7 +54,7 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	if err := p.checkEmpty(run, old); err != nil {
 		return nil, err
 	}
-	out := &result{file: path, summary: summary{
+	out := &result{file: path, target: old, summary: summary{
 		Connector: p.info.Name, Version: p.version, File: p.v.GetString("file"), SyncID: run.id,
 		Counts:   newCounts(found),
 		Requests: c.stats.Requests(), Retries: c.stats.Retries(), Waited: c.stats.Waited().Seconds(),
@@ -101,9 +102,8 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 }
 
 // publish puts the file of --changes and the c1z in their places.
-func (r *result) publish(file *target) error {
-	file.close()
-	if err := file.replace(r.file); err != nil {
+func (r *result) publish() error {
+	if err := r.target.replace(r.file); err != nil {
 		if r.changes != nil {
 			r.changes.discard()
 		}
