@@ -38,8 +38,9 @@ var errNoSpace = errors.New("no space left for temporary files")
 func (p *program[T]) oneShot(ctx context.Context) error {
 	began := time.Now()
 	signals := make(chan os.Signal, 2)
+	// Until the process ends: a signal that comes after the file was replaced
+	// must not turn the exit code into that of an interrupt.
 	signal.Notify(signals, endSignals()...)
-	defer signal.Stop(signals)
 	ignoreBrokenPipes()
 
 	dir, err := newWorkDir(p.tempBase(), p.info.Name)

@@ -1,0 +1,67 @@
+//go:build unix
+
+package command
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Whenever a run is stopped, the file is whole, the exit code is right and the
+// next run finds nothing in its way. KILLS sets how many runs are stopped, 25
+// if it is empty.
+func TestARunThatIsStoppedAtAnyMomentLosesNothing(t *testing.T) {
+	t.Parallel()
+	n := 25
+	if value := os.Getenv("KILLS"); value != "" {
+		var err error
+		if n, err = strconv.Atoi(value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := newVendor(t)
+	run := invoke(t, v)
+	began := time.Now()
+	run.exits(0)
+	whole := time.Since(began)
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that can be repeated
+	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGKILL}
+	ends := map[int]int{}
+	for range n {
+		before, err := os.ReadFile(run.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := run.again()
+		signal := signals[random.IntN(len(signals))]
+		at := time.Duration(random.Int64N(int64(whole)))
+		stopped.start()
+		time.AfterFunc(at, func() { _ = stopped.cmd.Process.Signal(signal) })
+		code := stopped.wait()
+		ends[code]++
+		after, err := os.ReadFile(run.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Before the program runs, a signal ends the process by itself; Go ends
+		// with 2 after SIGQUIT.
+		if code != 0 && code != 128+int(signal) && (code != 2 || signal != syscall.SIGQUIT) {
+			t.Errorf("%s after %v: exit code %d\n%s", signal, at, code, stopped.stderr.String())
+		}
+		changed := !bytes.Equal(before, after)
+		// The two that cannot be caught may strike after the file was replaced.
+		if uncaught := signal == syscall.SIGKILL || signal == syscall.SIGQUIT; code == 0 && !changed || code != 0 && changed && !uncaught {
+			t.Errorf("%s after %v: exit code %d, the file has changed: %v", signal, at, code, changed)
+		}
+		if runs := run.runs(); len(runs) != 1 || runs[0].ended.IsZero() {
+			t.Errorf("%s after %v: the file holds %+v", signal, at, runs)
+		}
+	}
+	run.again().exits(0).leaves("sync.c1z")
+	t.Logf("%d runs ended with the exit codes %v", n, ends)
+}
