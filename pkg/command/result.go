@@ -38,11 +38,15 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	}
 	run := &runs[0]
 	found := c.tally.Take(run.id)
-	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
-	if err != nil {
-		return nil, p.unreadable(err)
+	// To unpack the file takes seconds at a million memberships, so it is done
+	// only if its rows are read.
+	var store c1zstore.Store
+	if old.last != nil || !run.agrees(found) {
+		if store, err = dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir)); err != nil {
+			return nil, p.unreadable(err)
+		}
+		defer store.Close(ctx) //nolint:errcheck // it is only read
 	}
-	defer store.Close(ctx) //nolint:errcheck // it is only read
 	if !run.agrees(found) {
 		if found, err = countStore(ctx, store); err != nil {
 			return nil, p.unreadable(err)
