@@ -108,7 +108,7 @@ func usualSize(vendor string) simulator.Size {
 }
 
 // behaviours is the registry of all.
-var behaviours = slices.Concat(bothBehaviours(), rudderStackBehaviours(), []behaviour{nobody}, guruBehaviours(), changeBehaviours())
+var behaviours = slices.Concat(bothBehaviours(), rudderStackBehaviours(), []behaviour{nobody}, guruBehaviours(), changeBehaviours(), witnessBehaviours())
 
 // vendors are those that the behaviour is of.
 func (b behaviour) vendors() []string {

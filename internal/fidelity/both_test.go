@@ -20,7 +20,6 @@ var notAList = []struct{ fault, does string }{
 }
 
 var rowShapes = []struct{ fault, does string }{
-	{"duplicate-rows", "lists users and groups twice, pages apart"},
 	{"duplicate-members", "lists a member twice"},
 	{"odd-ids", "has ids with slashes, blanks, question marks and letters beyond ASCII"},
 	{"long-names", "has names of 5,000 multi-byte characters"},

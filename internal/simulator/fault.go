@@ -127,7 +127,7 @@ func ParseFault(text string) (Fault, Option, error) {
 
 // Faults lists all faults.
 func Faults() []Fault {
-	return slices.Concat(httpFaults, rowFaults, rudderStackFaults, guruFaults)
+	return slices.Concat(httpFaults, rowFaults, witnessFaults, rudderStackFaults, guruFaults)
 }
 
 // withFaults puts the faults around a handler: those of the vendor inside,

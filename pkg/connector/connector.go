@@ -29,6 +29,7 @@ type Connector struct {
 	info   Info
 	source directory.Source
 	tally  *Tally
+	checks *crossChecks
 
 	users       *pages[directory.User]
 	groups      *pages[directory.Group]
@@ -47,6 +48,7 @@ func New(info Info, source directory.Source, tally *Tally) *Connector {
 	}
 	return &Connector{
 		info: info, source: source, tally: tally,
+		checks: &crossChecks{now: tally.now},
 		users: &pages[directory.User]{
 			now: tally.now, size: userSize,
 			key: func(u *directory.User) (string, string) { return u.ID, "" },

@@ -46,6 +46,10 @@ func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOp
 	if err != nil {
 		return nil, nil, s.failed("list groups", err)
 	}
+	_, inOneWalk := s.source.(directory.Memberships)
+	if err := s.checks.addGroups(opts.SyncID, opts.PageToken.Token, page, inOneWalk); err != nil {
+		return nil, nil, s.failed("list groups", err)
+	}
 	resources := make([]*v2.Resource, 0, len(page.Rows))
 	for i := range page.Rows {
 		resource, err := groupResource(&page.Rows[i])
@@ -94,6 +98,9 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 	if err != nil {
 		return nil, nil, s.failed("list the members of a group", err)
 	}
+	if err := s.checks.addMembers(ctx, opts.SyncID, id, page); err != nil {
+		return nil, nil, s.failed("list the members of a group", err)
+	}
 	grants := make([]*v2.Grant, 0, len(page.Rows))
 	for _, row := range page.Rows {
 		one, err := newGrant(id, row)
@@ -120,6 +127,9 @@ func (s *typeScopedGroupSyncer) ResourceType(context.Context) *v2.ResourceType {
 func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ string, opts rs.SyncOpAttrs) ([]*v2.Grant, *rs.SyncOpResults, error) {
 	page, err := s.memberships.read(ctx, "memberships", opts.PageToken.Token, s.many.Memberships)
 	if err != nil {
+		return nil, nil, s.failed("list group memberships", err)
+	}
+	if err := s.checks.addMemberships(ctx, opts.SyncID, opts.PageToken.Token, page); err != nil {
 		return nil, nil, s.failed("list group memberships", err)
 	}
 	grants := make([]*v2.Grant, 0, len(page.Rows))

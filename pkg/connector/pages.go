@@ -163,7 +163,10 @@ func (p *pages[T]) merge(ctx context.Context, list string, page directory.Page[T
 		}
 		page.Rows = append(page.Rows, more.Rows...)
 		page.Siblings = slices.Concat(page.Siblings, more.Siblings)
-		page.Next, page.Total = more.Next, more.Total
+		page.Next = more.Next
+		if more.Total != page.Total {
+			page.Total = 0 // it counts not the whole list
+		}
 		bytes += added
 	}
 	return onward(list, page)

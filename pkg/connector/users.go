@@ -31,6 +31,9 @@ func (s *userSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpA
 	if err != nil {
 		return nil, nil, s.failed("list users", err)
 	}
+	if err := s.checks.addUsers(opts.SyncID, opts.PageToken.Token, page); err != nil {
+		return nil, nil, s.failed("list users", err)
+	}
 	resources := make([]*v2.Resource, 0, len(page.Rows))
 	for i := range page.Rows {
 		resource, err := userResource(&page.Rows[i])

@@ -87,7 +87,9 @@ type Page[T any] struct {
 	// returns them, at most MaxSiblings.
 	Siblings []string
 	// Total is the vendor's own count of the rows of the whole list, 0 where
-	// it states none. It serves progress reports alone.
+	// it states none. It serves progress reports; and a list of users or groups
+	// whose pages all state the same count, but that has fewer distinct ids,
+	// fails the sync.
 	Total int
 }
 

@@ -1,0 +1,230 @@
+package connector
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+)
+
+// crossChecks holds what the parts of a sync say against each other: the
+// members of groups against the users, the rows of a list against the vendor's
+// own count. Each part can be fine by itself while the whole is not.
+//
+// A check needs all pages of a sync in one process. Where calls are spread over
+// processes, as on AWS Lambda, or a sync goes on in another one, it is off. Its
+// memory is a fingerprint of 8 bytes for each user and group.
+type crossChecks struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	syncs map[string]*observation
+}
+
+// observation is what one sync has listed.
+type observation struct {
+	seen time.Time
+
+	users, groups listing
+	// members counts all members of groups, unlisted those who are no listed
+	// user or group; examples are ids of those, made unreadable.
+	members, unlisted int
+	examples          []string
+	// open are the pages of memberships that are still to be read: fingerprints
+	// of a group's id or of a token. It is nil before the groups are known and
+	// where it cannot be known.
+	open map[uint64]struct{}
+}
+
+// listing is a list that is read page by page.
+type listing struct {
+	ids map[uint64]struct{}
+	// next is the token of the page that follows; empty behind the last one.
+	next string
+	// whole says that this process has seen all pages so far.
+	whole bool
+	// total is the vendor's own count where all pages state the same, else 0.
+	total int
+}
+
+// add notes a page.
+func (l *listing) add(token, next string, total int) {
+	switch {
+	case token == "":
+		*l = listing{ids: map[uint64]struct{}{}, whole: true, total: total}
+	case token != l.next:
+		l.whole = false
+	}
+	if l.ids == nil { // another process read the first page
+		l.ids = map[uint64]struct{}{}
+	}
+	if total != l.total {
+		l.total = 0
+	}
+	l.next = next
+}
+
+func (l *listing) has(id string) bool {
+	_, found := l.ids[directory.Fingerprint(id)]
+	return found
+}
+
+// complete says that all pages of the list were seen.
+func (l *listing) complete() bool { return l.whole && l.next == "" }
+
+// countFault compares a complete list with the vendor's own count.
+func (l *listing) countFault(what string) error {
+	if !l.complete() || l.total <= len(l.ids) {
+		return nil
+	}
+	return errorf(codes.Aborted, "%s %s were listed, but the vendor counts %s on every page: rows moved while they were read, or are left out; run the sync again; if it ends so again, report this message to the vendor",
+		Thousands(len(l.ids)), what, Thousands(l.total))
+}
+
+// in calls a function with the observation of a sync, one at a time.
+func (c *crossChecks) in(syncID string, do func(*observation) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.syncs[syncID]
+	if o == nil {
+		if c.syncs == nil {
+			c.syncs = map[string]*observation{}
+		}
+		for len(c.syncs) >= maxTallied { // a failed sync is never taken away
+			oldest := ""
+			for id, other := range c.syncs {
+				if oldest == "" || other.seen.Before(c.syncs[oldest].seen) {
+					oldest = id
+				}
+			}
+			delete(c.syncs, oldest)
+		}
+		o = &observation{}
+		c.syncs[syncID] = o
+	}
+	o.seen = c.now()
+	return do(o)
+}
+
+func (c *crossChecks) addUsers(syncID, token string, page directory.Page[directory.User]) error {
+	return c.in(syncID, func(o *observation) error {
+		o.users.add(token, page.Next, page.Total)
+		for i := range page.Rows {
+			o.users.ids[directory.Fingerprint(page.Rows[i].ID)] = struct{}{}
+		}
+		return o.users.countFault("users")
+	})
+}
+
+// addGroups notes a page of groups. Memberships are read after the groups: all
+// in one walk, or group by group.
+func (c *crossChecks) addGroups(syncID, token string, page directory.Page[directory.Group], inOneWalk bool) error {
+	return c.in(syncID, func(o *observation) error {
+		o.groups.add(token, page.Next, page.Total)
+		for i := range page.Rows {
+			o.groups.ids[directory.Fingerprint(page.Rows[i].ID)] = struct{}{}
+		}
+		o.members, o.unlisted, o.examples, o.open = 0, 0, nil, nil
+		if o.groups.complete() {
+			o.open = map[uint64]struct{}{}
+			if inOneWalk {
+				o.open[directory.Fingerprint("")] = struct{}{}
+			} else {
+				for id := range o.groups.ids {
+					o.open[id] = struct{}{}
+				}
+			}
+		}
+		return o.groups.countFault("groups")
+	})
+}
+
+// addMembers notes a page of the members of one group.
+func (c *crossChecks) addMembers(ctx context.Context, syncID, group string, page directory.Page[directory.Member]) error {
+	return c.in(syncID, func(o *observation) error {
+		for i := range page.Rows {
+			o.add(page.Rows[i])
+		}
+		if page.Next != "" {
+			return nil
+		}
+		return o.closed(ctx, directory.Fingerprint(group))
+	})
+}
+
+// addMemberships notes a page of the members of all groups. With next and
+// siblings it says which pages are still to be read.
+func (c *crossChecks) addMemberships(ctx context.Context, syncID, token string, page directory.Page[directory.Membership]) error {
+	return c.in(syncID, func(o *observation) error {
+		for i := range page.Rows {
+			o.add(page.Rows[i].Member)
+		}
+		if o.open != nil {
+			for _, next := range append([]string{page.Next}, page.Siblings...) {
+				if next != "" {
+					o.open[directory.Fingerprint(next)] = struct{}{}
+				}
+			}
+		}
+		return o.closed(ctx, directory.Fingerprint(token))
+	})
+}
+
+func (o *observation) add(m directory.Member) {
+	o.members++
+	list := &o.users
+	if m.IsGroup {
+		list = &o.groups
+	}
+	if list.has(m.ID) {
+		return
+	}
+	o.unlisted++
+	if example := unreadable(m.ID); len(o.examples) < 2 && (len(o.examples) == 0 || o.examples[0] != example) {
+		o.examples = append(o.examples, example)
+	}
+}
+
+// closed notes that a page of memberships has been read, and judges the members
+// of all groups when it was the last one.
+func (o *observation) closed(ctx context.Context, page uint64) error {
+	if _, open := o.open[page]; !open {
+		return nil // read again, or not known here
+	}
+	delete(o.open, page)
+	if len(o.open) > 0 || !o.users.complete() || !o.groups.complete() || o.unlisted == 0 {
+		return nil
+	}
+	such := strings.Join(o.examples, " or ")
+	if 2*o.unlisted >= o.members {
+		return errorf(codes.FailedPrecondition, "%s of %s members of groups are no listed user or group (their ids look like %s; %s users and %s groups are listed): "+
+			"the list of users is not complete, or names people otherwise than the groups do; check that the credential may read all users; if it may, report this message",
+			Thousands(o.unlisted), Thousands(o.members), such, Thousands(len(o.users.ids)), Thousands(len(o.groups.ids)))
+	}
+	ctxzap.Extract(ctx).Warn("members of groups are no listed user or group: they have joined since, or the list of users is not complete",
+		zap.Int("unlisted", o.unlisted), zap.Int("members", o.members), zap.String("their_ids_look_like", such))
+	return nil
+}
+
+// unreadable shows what an id looks like and not whose it is: letters become a
+// and digits 0, at most 40 of them.
+func unreadable(id string) string {
+	shape := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsDigit(r):
+			return '0'
+		case r == '@' || r == '.' || r == '-' || r == '_' || r == ':' || r == '/':
+			return r
+		default:
+			return 'a'
+		}
+	}, id)
+	return cut(shape, 40)
+}
