@@ -2,11 +2,8 @@ package rest
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
-	"net/url"
 	"regexp"
-	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,53 +18,9 @@ const enough = 64 << 10
 
 // redactor makes text from outside fit to show: one line, no markup, no
 // secret, no e-mail address.
-type redactor struct {
-	replace *strings.Replacer
-	// longest is the length of the longest form of a secret.
-	longest int
-}
+type redactor struct{ secrets secrets }
 
-func newRedactor(secrets []string) *redactor {
-	var plain []string
-	for _, secret := range secrets {
-		plain = append(plain, secret)
-		// The scheme of an Authorization header is no secret; what follows is.
-		if _, after, found := strings.Cut(secret, " "); found {
-			plain = append(plain, after)
-		}
-	}
-	forms := map[string]bool{}
-	for _, form := range plain {
-		forms[form] = true
-		forms[url.QueryEscape(form)] = true
-		forms[url.PathEscape(form)] = true
-		forms[base64.StdEncoding.EncodeToString([]byte(form))] = true
-		forms[base64.RawURLEncoding.EncodeToString([]byte(form))] = true
-		if quoted, err := json.Marshal(form); err == nil {
-			inner := strings.Trim(string(quoted), `"`)
-			forms[inner] = true
-			// JSON may escape a slash (RFC 8259, section 7).
-			forms[strings.ReplaceAll(inner, "/", `\/`)] = true
-		}
-	}
-	var list []string
-	for form := range forms {
-		if len(form) > 3 {
-			list = append(list, form)
-		}
-	}
-	// Longest first: a shorter form may be part of a longer one.
-	sort.Slice(list, func(i, j int) bool { return len(list[i]) > len(list[j]) })
-	pairs := make([]string, 0, 2*len(list))
-	for _, form := range list {
-		pairs = append(pairs, form, "[secret]")
-	}
-	r := &redactor{replace: strings.NewReplacer(pairs...)}
-	if len(list) > 0 {
-		r.longest = len(list[0])
-	}
-	return r
-}
+func newRedactor(values []string) *redactor { return &redactor{secrets: newSecrets(values)} }
 
 var (
 	email  = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN.-]+`)
@@ -79,10 +32,7 @@ var (
 // head is the beginning of text without secrets and control characters. What
 // is not shown goes first: it could hide a secret until it is taken away.
 func (r *redactor) head(text string) string {
-	cut := len(text) > enough
-	if cut {
-		text = text[:enough]
-	}
+	text = text[:min(len(text), enough)]
 	text = strings.Map(func(c rune) rune {
 		switch {
 		case unicode.IsSpace(c):
@@ -93,11 +43,7 @@ func (r *redactor) head(text string) string {
 			return c
 		}
 	}, strings.ToValidUTF8(text, ""))
-	text = r.replace.Replace(text)
-	if cut { // the end may be the first half of a secret
-		text = strings.ToValidUTF8(text[:max(0, len(text)-r.longest)], "")
-	}
-	return text
+	return r.secrets.hide(text)
 }
 
 // line is text as one clean line of at most maxWords characters.

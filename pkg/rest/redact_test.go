@@ -40,12 +40,12 @@ func TestVendorWords(t *testing.T) {
 		{"an address", `{"message":"ann.lee@example.com may not"}`, "[e-mail] may not"},
 		{"a secret", "token " + testSecret + " is bad", "token [secret] is bad"},
 		{"a secret in a URL", "GET /?t=" + url.QueryEscape(testSecret), "GET /?t=[secret]"},
-		{"a header", "Authorization: Basic " + testBasic, "Authorization: [secret]"},
+		{"a header", "Authorization: Basic " + testBasic, "Authorization: Basic [secret]"},
 		{"a secret in base64", base64.StdEncoding.EncodeToString([]byte(testSecret)), "[secret]"},
 		{"a secret with a control character inside", "t0p/sec\x00ret+token==", "[secret]"},
 		{"a secret with an invisible character inside", "t0p/sec\u200bret+token==", "[secret]"},
 		{"a secret with an invalid byte inside", "t0p/sec\xffret+token==", "[secret]"},
-		{"a secret where a long body is cut", strings.Repeat(" ", enough-10) + "x " + testSecret, ""},
+		{"a secret where a long body is cut", strings.Repeat(" ", enough-10) + "x " + testSecret, "x [secret]"},
 	}
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
@@ -82,9 +82,9 @@ func checkWords(t *testing.T, said string) {
 	if closedTag.MatchString(said) {
 		t.Errorf("markup: %q", said)
 	}
-	for _, secret := range []string{testSecret, testBasic, url.QueryEscape(testSecret), base64.StdEncoding.EncodeToString([]byte(testSecret))} {
-		if strings.Contains(said, secret) {
-			t.Errorf("a secret: %q", said)
+	for name, echo := range echoes("admin@example.com", testSecret) {
+		if part := sharedPart(said, echo); part != "" {
+			t.Errorf("a secret (%s, %q): %q", name, part, said)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func FuzzVendorWords(f *testing.F) {
 		if at < 0 || at > len(body) {
 			at = len(body)
 		}
-		for _, secret := range []string{testSecret, testBasic, url.QueryEscape(testSecret)} {
+		for _, secret := range echoes("admin@example.com", testSecret) {
 			with := string(body[:at]) + secret + string(body[at:])
 			checkWords(t, r.vendorWords([]byte(with)))
 			checkWords(t, r.vendorWords([]byte(`{"message":`+quoted(with)+`}`)))
