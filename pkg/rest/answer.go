@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 )
@@ -77,6 +78,11 @@ func fieldName(field string) string {
 // cause, or the empty text for "another server than the API answered".
 func (a *Answer) Fault(what, cause string) error {
 	e := a.faultOf(codes.FailedPrecondition, what)
+	if odd := unreadable(a.Header, a.Body); odd != "" {
+		e.What += " (" + a.redact.line(odd) + ")"
+		e.Advice = Advice{Cause: "a proxy or another server than the vendor's API answered", Next: "check the base URL, and what stands between here and the vendor"}
+		return e
+	}
 	if said := a.redact.vendorWords(a.Body); said != "" {
 		e.What += fmt.Sprintf(" (it begins: %s)", said)
 	}
@@ -99,4 +105,18 @@ func (a *Answer) faultOf(code codes.Code, what string) *Error {
 	e := a.fault(code, what)
 	e.Status = a.Status
 	return e
+}
+
+// unreadable says why the text of a body means nothing to a person: the server
+// encoded it in a way that was not asked for, or it is binary. It is empty if
+// neither is so.
+func unreadable(header http.Header, body []byte) string {
+	if encoding := strings.Join(header.Values("Content-Encoding"), ", "); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return fmt.Sprintf("its Content-Encoding is %q, which was not asked for", encoding)
+	}
+	kind, _, _ := strings.Cut(http.DetectContentType(body), ";")
+	if len(body) > 0 && !strings.HasPrefix(kind, "text/") {
+		return "its body is binary: " + kind
+	}
+	return ""
 }

@@ -8,12 +8,14 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -146,6 +148,11 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	}
 	if vendor.Accept == "" {
 		vendor.Accept = "application/json"
+	}
+	if vendor.Base.Scheme == "https" {
+		if err := checkProxy(os.Getenv); err != nil {
+			return nil, err
+		}
 	}
 	c := &Client{
 		vendor:   vendor,
@@ -302,6 +309,15 @@ func (c *Client) exchange(ctx context.Context, u *url.URL, item bool, slot *slot
 		return nil, c.transportError(ctx, io.ErrUnexpectedEOF, fault)
 	}
 	c.reached.Store(true)
+	// RFC 8259, section 8.1: a reader may ignore a byte order mark.
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	if resp.StatusCode == http.StatusAccepted && resp.Header.Get("Retry-After") != "" {
+		e := fault(codes.Unavailable, statusLine(resp.StatusCode))
+		e.Status = resp.StatusCode
+		e.RetryAt = retryAt(resp.Header, c.opts.Now())
+		e.Advice = Advice{"the vendor prepares the answer", waits}
+		return nil, e
+	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, c.statusError(ctx, resp, body, item, slot, fault)
 	}

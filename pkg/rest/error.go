@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -97,7 +99,9 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 	e := fault(uhttp.GrpcCodeFromHTTPStatus(resp.StatusCode), "")
 	e.Status = resp.StatusCode
 	e.What = statusLine(resp.StatusCode)
-	if said := c.redact.vendorWords(body); said != "" {
+	if odd := unreadable(resp.Header, body); odd != "" {
+		e.What += " (" + c.redact.line(odd) + ")"
+	} else if said := c.redact.vendorWords(body); said != "" {
 		e.What += fmt.Sprintf(" (the vendor says: %s)", said)
 	}
 	switch {
@@ -106,7 +110,8 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 		if item {
 			e.Code = codes.NotFound
 		}
-	case resp.StatusCode < 200 || resp.StatusCode >= 300 && resp.StatusCode < 400:
+	case resp.StatusCode < 200 || resp.StatusCode >= 300 && resp.StatusCode < 400,
+		resp.StatusCode == http.StatusPaymentRequired, resp.StatusCode == http.StatusLocked:
 		e.Code = codes.FailedPrecondition
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500 && e.retryable() && resp.Header.Get("Retry-After") != "":
 		now := c.opts.Now()
@@ -158,6 +163,10 @@ func generalAdvice(httpStatus int) Advice {
 		return Advice{"the credential is valid but may not read this", "use one with the needed permission"}
 	case httpStatus == http.StatusNotFound, httpStatus == http.StatusGone:
 		return Advice{"nothing is served at this path", "check the base URL"}
+	case httpStatus == http.StatusPaymentRequired:
+		return Advice{"the vendor asks for payment: the plan has lapsed or does not include its API", "check the subscription at the vendor"}
+	case httpStatus == http.StatusLocked:
+		return Advice{"the vendor has locked the account", "have it unlocked at the vendor, then run the sync again"}
 	case httpStatus == http.StatusTooManyRequests:
 		return Advice{"the vendor limits requests", waits}
 	case httpStatus == http.StatusRequestTimeout, httpStatus >= 500 && httpStatus != http.StatusNotImplemented:
@@ -245,11 +254,20 @@ func (c *Client) transportError(ctx context.Context, err error, fault fault) *Er
 	var record tls.RecordHeaderError
 	var timeout net.Error
 	var dial *net.OpError
+	var deflate flate.CorruptInputError
 	switch {
 	case errors.As(err, &dial) && dial.Op == "proxyconnect":
 		e.Code = codes.Unavailable
 		e.What = "cannot reach the proxy (" + c.redact.line(innermost(err)) + ")"
 		e.Advice = Advice{"the proxy is down or its address is misspelt", "check HTTPS_PROXY"}
+	case errors.Is(err, gzip.ErrHeader):
+		e.Code = codes.FailedPrecondition
+		e.What = "the answer is not gzip, although its Content-Encoding says so"
+		e.Advice = Advice{"a proxy or the vendor's server is misconfigured", "tell who runs it"}
+	case errors.Is(err, gzip.ErrChecksum), errors.As(err, &deflate):
+		e.Code = codes.Unavailable
+		e.What = "the gzip of the answer is broken"
+		e.Advice = Advice{"the vendor or a proxy damaged it", asks}
 	case errors.As(err, &dns):
 		e.What = "cannot resolve the host " + c.redact.line(dns.Name)
 		e.Advice = Advice{"the host name is misspelt or DNS is out of reach from here", "check the base URL and the network"}
