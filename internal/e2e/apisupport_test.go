@@ -32,11 +32,11 @@ func jsonFields(t *testing.T, vendor string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	eachFile(t, vendor, func(path string, file *ast.File) {
-		// A cursor is JSON as well, but nothing of the vendor's.
-		if filepath.Base(path) == "cursor.go" || filepath.Base(path) == "walk.go" {
-			return
-		}
 		ast.Inspect(file, func(n ast.Node) bool {
+			// A cursor is JSON as well, but nothing of the vendor's.
+			if kind, ok := n.(*ast.TypeSpec); ok && regexp.MustCompile(`(?i)cursor$|^walk$|^place$`).MatchString(kind.Name.Name) {
+				return false
+			}
 			field, ok := n.(*ast.Field)
 			if !ok || field.Tag == nil {
 				return true

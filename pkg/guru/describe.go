@@ -1,0 +1,50 @@
+package guru
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
+)
+
+var _ directory.Describer = (*Source)(nil)
+
+// Describe says whose token it is, in which team, and which path lists the
+// groups.
+func (s *Source) Describe(ctx context.Context) ([]directory.Fact, error) {
+	type owner struct {
+		User struct {
+			Email rest.Text `json:"email"`
+		} `json:"user"`
+		Team struct {
+			Name rest.Text `json:"name"`
+		} `json:"team"`
+	}
+	var facts []directory.Fact
+	who, err := rest.Get(ctx, s.client, rest.Request{Path: []string{whoAmI}}, rest.JSON[owner])
+	switch rest.StatusOf(err) {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+		facts = append(facts, directory.Fact{Name: "token of", Value: "not shown: the token lacks the right read:identity"})
+	default:
+		if err != nil {
+			return nil, err
+		}
+		for _, fact := range []directory.Fact{{Name: "token of", Value: who.User.Email.Trim()}, {Name: "team", Value: who.Team.Name.Trim()}} {
+			if fact.Value != "" {
+				facts = append(facts, fact)
+			}
+		}
+	}
+	if s.usersAlone {
+		return facts, nil
+	}
+	via := unrouted
+	_, err = s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) {
+		via = at.Route
+		rows, _, err := s.groups.fetch(ctx, s.client, at)
+		return directory.Page[directory.Group]{Rows: rows}, err
+	})
+	return append(facts, directory.Fact{Name: "groups path", Value: "/" + strings.Join(groupsPath(via), "/")}), err
+}
