@@ -28,9 +28,24 @@ func witnessBehaviours() []behaviour {
 			code: codes.Aborted, words: []string{"230 users were listed", "233"}, but: "users who are left out of a list look the same",
 		},
 	}
-	for i := range all {
+	for i := range all { // pkg/connector compares lists
 		all[i].connector = all[i].code != codes.OK
 		all[i].warm = all[i].connector
 	}
-	return all
+	return append(all, []behaviour{
+		{
+			vendor: ofGuru, name: "row-ids-of-their-own", does: "lists members whose rows have ids that are no addresses",
+		},
+		{
+			vendor: ofGuru, name: "one-address-twice", warm: true, does: "lists two users with one address but for letter case",
+			code: codes.FailedPrecondition, words: []string{"list users", "another account", "letter case"},
+		},
+		{
+			vendor: ofGuru, name: "field-names-twice", does: "has a second field of the same name, but for letter case, in rows of members",
+		},
+		{
+			vendor: ofGuru, name: "members-are-groups", does: "lists groups among the members of a group",
+			code: codes.Internal, words: []string{"is a group and not a user"},
+		},
+	}...)
 }

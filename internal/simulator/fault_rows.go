@@ -84,6 +84,9 @@ var rowFaults = []Fault{
 		seed: func(s *Server) {
 			p := s.vendor.person(1_000_000)
 			p.ID = strings.Repeat("x", 2000) + "@example.com"
+			if _, isGuru := s.vendor.(*guru); isGuru {
+				p.Login = p.ID
+			}
 			s.dir.addPerson(p)
 		},
 	},

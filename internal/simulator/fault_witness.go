@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // witnessFaults are answers that are fine by themselves and contradict each
@@ -26,5 +27,33 @@ var witnessFaults = []Fault{
 	{
 		Name: "no-user-listed", Vendor: "rudderstack", Outcome: Either, What: "no users are listed; the groups have them all",
 		seed: func(s *Server) { s.dir.people = nil },
+	},
+	{
+		Name: "one-address-twice", Vendor: "guru", Outcome: Either, What: "the third user has the address of the second in capitals, and an id of its own",
+		wrap: perRow(isUserList, func(s *Server, i int, row map[string]any) {
+			if user, ok := row["user"].(map[string]any); ok && i == 2 {
+				row["id"] = strings.ToUpper(s.dir.people[1].ID)
+				user["email"] = row["id"]
+			}
+		}),
+	},
+	{
+		Name: "field-names-twice", Vendor: "guru", Outcome: Right, What: "rows have a second field STATUS, beside the status",
+		wrap: perRow(isUserList, func(_ *Server, _ int, row map[string]any) {
+			if user, ok := row["user"].(map[string]any); ok {
+				user["statuS"], row["Id"] = "SUSPENDED", "nobody@example.com"
+			}
+		}),
+	},
+	{
+		Name: "row-ids-of-their-own", Vendor: "guru", Outcome: Right, What: "the rows of /members have ids that are no addresses",
+		wrap: perRow(isUserList, func(_ *Server, i int, row map[string]any) { row["id"] = fmt.Sprint("membership-", i) }),
+	},
+	{
+		Name: "members-are-groups", Vendor: "guru", Outcome: Fails, What: "the members of groups are groups",
+		wrap: perMember(func(_ *Server, _ *http.Request, i int, member map[string]any) {
+			delete(member, "user")
+			member["id"], member["groupIdentifier"], member["numberOfMembers"] = uuid("group", i), "sales", 7
+		}),
 	},
 }

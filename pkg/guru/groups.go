@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -132,18 +131,19 @@ func (s *Source) groupAt(ctx context.Context, id string) (directory.Group, error
 		if a.Status != http.StatusOK || a.First() != '{' {
 			return directory.Group{}, a.Fault("the answer is not a group", "")
 		}
-		row, err := rest.JSON[groupRow](a)
+		exact := *a
+		exact.Body = exactNames(a.Body)
+		row, err := rest.JSON[groupRow](&exact)
 		if err != nil {
 			return directory.Group{}, err
 		}
 		group, _ := row.group()
-		if !strings.EqualFold(group.ID, id) {
+		if group.ID != id {
 			return directory.Group{}, a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "not Guru's API but another server or a proxy answered",
 				Next:  "check the base URL",
 			}, "the answer is not the group that was asked for")
 		}
-		group.ID = id
 		return group, nil
 	})
 }
@@ -162,7 +162,7 @@ type groupRow struct {
 // group is the row in the words of the directory. The error says what is wrong
 // if the row is not complete.
 func (r *groupRow) group() (directory.Group, error) {
-	id := r.ID.Trim()
+	id := r.ID.Value // with its blanks, which may be all that tells two groups apart
 	if r.ID.Invalid {
 		return directory.Group{}, errIDKind
 	}

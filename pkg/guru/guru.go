@@ -44,9 +44,11 @@ const (
 // Source implements directory.Source.
 type Source struct {
 	client *rest.Client
+	base   string // for messages
 
-	users  list[userRow]
-	groups list[directory.Group]
+	users    list[userRow]
+	accounts accounts
+	groups   list[directory.Group]
 
 	checked progress
 	// usersAlone is that of the rest.Options.
@@ -97,6 +99,7 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.So
 	}
 	return &Source{
 		client:     client,
+		base:       base.String(),
 		checked:    progress{now: opts.Now},
 		usersAlone: opts.UsersAlone,
 		users: list[userRow]{

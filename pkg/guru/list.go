@@ -236,13 +236,15 @@ func decodeList[R any](a *rest.Answer, page int, empty emptiness) ([]R, error) {
 	case a.First() != '[':
 		return nil, &notListError{a.Fault("the answer is not a JSON list", "")}
 	}
-	rows, err := rest.JSON[[]R](a)
+	exact := *a
+	exact.Body = exactNames(a.Body)
+	rows, err := rest.JSON[[]R](&exact)
 	if err == nil {
 		return rows, nil
 	}
 	// The whole is JSON and a list: find the row that is not as it should be.
 	var raw []json.RawMessage
-	if json.Unmarshal(a.Body, &raw) == nil {
+	if json.Unmarshal(exact.Body, &raw) == nil {
 		for i := range raw {
 			if json.Unmarshal(raw[i], new(R)) != nil {
 				return nil, badRow(a, page, i, errors.New("does not have the shape of a row"))

@@ -2,7 +2,10 @@ package guru
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	"go.uber.org/zap"
@@ -92,26 +95,24 @@ type memberRow struct {
 	ID    rest.Text `json:"id"`
 	Email rest.Text `json:"email"`
 	User  *struct {
+		ID    rest.Text `json:"id"`
 		Email rest.Text `json:"email"`
 	} `json:"user"`
+	// These are of a row that is a group.
+	Type            rest.Text       `json:"type"`
+	Group           json.RawMessage `json:"group"`
+	GroupIdentifier json.RawMessage `json:"groupIdentifier"`
+	NumberOfMembers json.RawMessage `json:"numberOfMembers"`
 }
 
 // member is the key of the user who is in the group. A row without a user is
 // complete all the same: its id says who it is.
 func (r *memberRow) member() (string, error) {
-	var nested rest.Text
 	if r.User != nil {
-		nested = r.User.Email
+		return userKey(r.ID, r.User.Email, r.User.ID)
 	}
-	key := userKey(r.ID, r.Email, r.User != nil, nested)
-	switch {
-	case r.ID.Invalid:
-		return "", errIDKind
-	case key == "":
-		return "", errNoKey
+	if strings.EqualFold(r.Type.Trim(), "group") || len(r.Group)+len(r.GroupIdentifier)+len(r.NumberOfMembers) > 0 {
+		return "", errors.New("is a group and not a user")
 	}
-	if err := directory.CheckID(key); err != nil {
-		return "", err
-	}
-	return key, nil
+	return userKey(r.ID, r.Email, r.ID)
 }

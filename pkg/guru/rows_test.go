@@ -2,11 +2,17 @@ package guru
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 func TestUserRows(t *testing.T) {
@@ -39,7 +45,7 @@ func TestUserRows(t *testing.T) {
 		},
 		{
 			name: "agent without an e-mail", row: `{"id":"agent-7","user":{"id":"u3","status":"ACTIVE","userType":"KNOWLEDGE_AGENT"}}`,
-			id: "agent-7", display: "agent-7", detail: "ACTIVE", userID: "u3", status: "ACTIVE", service: true,
+			id: "u3", display: "u3", detail: "ACTIVE", userID: "u3", status: "ACTIVE", service: true,
 		},
 		{
 			name: "the row's id is the address", row: `{"id":"A@example.com","user":{"id":"u4","status":"ACTIVE"}}`,
@@ -51,11 +57,11 @@ func TestUserRows(t *testing.T) {
 		},
 		{
 			name: "bare without an e-mail", row: `{"id":"U6","status":"ACTIVE","firstName":"Ann"}`,
-			id: "u6", display: "Ann", detail: "ACTIVE", userID: "U6", status: "ACTIVE",
+			id: "U6", display: "Ann", detail: "ACTIVE", userID: "U6", status: "ACTIVE",
 		},
 		{
 			name: "numbers for ids", row: `{"id":90071992547409931234,"user":{"id":12,"status":"ACTIVE","email":"a@example.com"}}`,
-			id: "90071992547409931234", display: "a@example.com", login: "a@example.com", detail: "ACTIVE", userID: "12", status: "ACTIVE",
+			id: "a@example.com", display: "a@example.com", login: "a@example.com", detail: "ACTIVE", userID: "12", status: "ACTIVE",
 		},
 		{
 			name: "odd values elsewhere", row: `{"id":"a@example.com","dateCreated":{},"userAttributes":[],"highestRole":7,"managedByScim":"maybe","user":{"status":"ACTIVE","email":"a@example.com","firstName":["x"]}}`,
@@ -64,8 +70,32 @@ func TestUserRows(t *testing.T) {
 		{name: "user null", row: `{"id":"a@example.com","user":null}`},
 		{name: "user missing", row: `{"id":"a@example.com","highestRole":"MEMBER"}`},
 		{name: "user empty", row: `{"id":"a@example.com","user":{}}`},
-		{name: "no id, no e-mail", row: `{"user":{"id":"u7","status":"ACTIVE","firstName":"Ann"}}`},
-		{name: "blank id", row: `{"id":"  ","user":{"id":"u7","status":"ACTIVE"}}`},
+		{
+			name: "a user's id alone", row: `{"id":"  ","user":{"id":"u7","status":"ACTIVE","firstName":"Ann"}}`,
+			id: "u7", display: "Ann", detail: "ACTIVE", userID: "u7", status: "ACTIVE",
+		},
+		{
+			name: "the user's address before the row's id", row: `{"id":"b@example.com","user":{"id":"u8","status":"ACTIVE","email":" A@example.com "}}`,
+			id: "a@example.com", display: "A@example.com", login: "A@example.com", detail: "ACTIVE", userID: "u8", status: "ACTIVE",
+		},
+		{
+			name: "letters beyond ASCII are not folded", row: `{"id":"İK@example.com","user":{"status":"ACTIVE","email":"İK@example.com"}}`,
+			id: "İK@example.com", display: "İK@example.com", login: "İK@example.com", detail: "ACTIVE", userID: "İK@example.com", status: "ACTIVE",
+		},
+		{
+			name: "the row's own status", row: `{"id":"a@example.com","status":"PENDING","user":{"email":"a@example.com"}}`,
+			id: "a@example.com", display: "a@example.com", login: "a@example.com", detail: "PENDING", userID: "a@example.com", status: "PENDING", disabled: true,
+		},
+		{
+			name: "one status twice", row: `{"id":"a@example.com","status":"active","user":{"email":"a@example.com","status":"ACTIVE"}}`,
+			id: "a@example.com", display: "a@example.com", login: "a@example.com", detail: "ACTIVE", userID: "a@example.com", status: "ACTIVE",
+		},
+		{
+			name: "two statuses", row: `{"id":"a@example.com","status":"DISABLED","user":{"email":"a@example.com","status":"ACTIVE"}}`,
+			id: "a@example.com", display: "a@example.com", login: "a@example.com", detail: "ACTIVE and DISABLED", userID: "a@example.com", status: "ACTIVE and DISABLED", disabled: true,
+		},
+		{name: "no key", row: `{"id":"7","user":{"status":"ACTIVE","firstName":"Ann"}}`},
+		{name: "an e-mail address that is a list", row: `{"id":"a@example.com","user":{"status":"ACTIVE","email":["a@example.com"]}}`},
 		{name: "a list for an id", row: `{"id":["a@example.com"],"user":{"status":"ACTIVE","email":"a@example.com"}}`},
 		{name: "an object for a status", row: `{"id":"a@example.com","user":{"status":{"is":"PENDING"},"email":"a@example.com"}}`},
 		{name: "true for a status", row: `{"id":"a@example.com","user":{"status":true,"email":"a@example.com"}}`},
@@ -116,9 +146,14 @@ func TestAMemberNeedsItsIDOnly(t *testing.T) {
 		`{"id":"A@example.com"}`:                                "a@example.com",
 		`{"id":"A@example.com","user":{}}`:                      "a@example.com",
 		`{"user":{"email":" A@example.com"}}`:                   "a@example.com",
-		`{"id":17,"user":{}}`:                                   "17",
+		`{"id":17,"user":{}}`:                                   "",
+		`{"id":17}`:                                             "17",
+		`{"id":"U1 ","user":{"id":" U2"}}`:                      " U2",
+		`{"id":"7","type":"Group"}`:                             "",
+		`{"id":"7","group":{"id":"g1"}}`:                        "",
+		`{"id":"7","numberOfMembers":3}`:                        "",
 		`{"id":true,"user":{"email":"a@example.com"}}`:          "",
-		`{"user":{"id":"7f6b1a52-1111-4222-8333-44445555666"}}`: "",
+		`{"user":{"id":"7f6b1a52-1111-4222-8333-44445555666"}}`: "7f6b1a52-1111-4222-8333-44445555666",
 		`{}`: "",
 	} {
 		var one memberRow
@@ -178,7 +213,7 @@ func FuzzMemberRow(f *testing.F) {
 		teamErr, groupErr := json.Unmarshal(raw, &team), json.Unmarshal(raw, &group)
 		if groupErr == nil {
 			key, err := group.member()
-			if (key == "") != (err != nil) && err == nil || key != strings.ToLower(strings.TrimSpace(key)) {
+			if (key == "") != (err != nil) && err == nil {
 				t.Errorf("key %q, %v", key, err)
 			}
 		}
@@ -215,4 +250,115 @@ func FuzzGroupRow(f *testing.F) {
 			t.Errorf("not complete: %+v", g)
 		}
 	})
+}
+
+// TestFieldNamesAreExact: encoding/json takes a field STATUS for the status.
+func TestFieldNamesAreExact(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`[{"status":"ACTIVE","STATUS":"X","Id":1}]`:    `[{"status":"ACTIVE","~~~~~~":"X","~~":1}]`,
+		`{"\u0053tatus" : "X","s\u0074atus":"ACTIVE"}`: `{"~~~~~~~~~~~" : "X","s\u0074atus":"ACTIVE"}`,
+		`{"ſtatus":"X"}`: `{"~~~~~~~":"X"}`,
+		`{"name":"STATUS","note":"say \"Status\": no"}`:     `{"name":"STATUS","note":"say \"Status\": no"}`,
+		`{"profilePicUrl":"https://x","Groups":[],"":"Id"}`: `{"profilePicUrl":"https://x","Groups":[],"":"Id"}`,
+		`{"STATUS`: `{"STATUS`, `{"STATUS"`: `{"STATUS"`, ``: ``, `"\`: `"\`,
+	} {
+		if got := string(exactNames([]byte(text))); got != want {
+			t.Errorf("%s is read as %s", text, got)
+		}
+	}
+}
+
+// TestTwoAccountsAreNeverOne: what one may do, the other would seem to.
+func TestTwoAccountsAreNeverOne(t *testing.T) {
+	t.Parallel()
+	row := func(id, userID string) string {
+		return fmt.Sprintf(`{"id":%q,"user":{"id":%q,"email":%q,"status":"ACTIVE"}}`, id, userID, id)
+	}
+	for name, r := range map[string]struct {
+		first, second string
+		code          codes.Code
+	}{
+		"one account twice":               {row("a@example.com", "u1"), row("a@example.com", "u1"), codes.OK},
+		"one account in two spellings":    {row("a@example.com", "u1"), row(" A@example.com", "u1"), codes.OK},
+		"one address, two accounts":       {row("a@example.com", "u1"), row("a@example.com", "u2"), codes.FailedPrecondition},
+		"two spellings, two accounts":     {row("a@example.com", "u1"), row("A@example.com", "u2"), codes.FailedPrecondition},
+		"two spellings, no id of a user":  {row("a@example.com", ""), row("A@example.com", ""), codes.FailedPrecondition},
+		"no id of a user the second time": {row("a@example.com", "u1"), row("a@example.com", ""), codes.OK},
+	} {
+		for where, v := range map[string]answers{
+			"one page":  {"members": say(array(r.first, r.second))},
+			"two pages": {"members": linked(say(array(r.first)), toPage("members", "2")), "members?token=2": say(array(r.second))},
+		} {
+			s := newVendor(t, v).source(t, rest.Options{})
+			_, err := s.usersOf(t)
+			if status.Code(err) != r.code {
+				t.Errorf("%s on %s: %v", name, where, err)
+			}
+			if err != nil {
+				wantError(t, err, r.code, "/members", "another account", "GET ")
+			}
+			if _, again := s.usersOf(t); status.Code(again) != r.code {
+				t.Errorf("%s on %s, again: %v", name, where, again)
+			}
+		}
+	}
+	groups, err := newVendor(t, answers{"groups/usergroups": say(array(groupJSON("g1"), groupJSON("G1"), groupJSON("g1 ")))}).source(t, rest.Options{}).groupsOf(t)
+	if err != nil || len(groups[0]) != 3 || groups[0][2].ID != "g1 " || groups[0][1].ID != "G1" {
+		t.Errorf("%+v, %v", groups, err)
+	}
+}
+
+// TestEveryShapeOfTheTwoLists pairs the shapes that rows of the list of members
+// are known or likely to have with those of a group's members: the member is
+// the user, or an id that no user has, which ends a sync.
+func TestEveryShapeOfTheTwoLists(t *testing.T) {
+	t.Parallel()
+	const uuid = "7f6b1a52-1111-4222-8333-444455556666"
+	team := []string{
+		`{"id":"Ann@example.com","user":{"id":"` + uuid + `","email":"Ann@example.com","status":"ACTIVE"}}`,
+		`{"id":"Ann@example.com","user":{"email":"ann@example.com","status":"ACTIVE"}}`,
+		`{"id":"Ann@example.com","user":{"id":"` + uuid + `","status":"ACTIVE"}}`,
+		`{"id":"` + uuid + `","user":{"id":"` + uuid + `","email":"ann@example.com","status":"ACTIVE"}}`,
+		`{"id":"membership-1","user":{"id":"` + uuid + `","email":"ann@example.com","status":"ACTIVE"}}`,
+		`{"user":{"id":"` + uuid + `","email":" Ann@example.com","status":"ACTIVE"}}`,
+		`{"id":"` + uuid + `","email":"ann@example.com","status":"ACTIVE"}`,
+		`{"id":"ann@example.com","email":"ann@example.com","status":"ACTIVE"}`,
+		`{"id":"ann@example.com","status":"ACTIVE"}`,
+	}
+	group := []string{
+		`{"id":"ann@example.com","user":{"id":"` + uuid + `","email":"ann@example.com"}}`,
+		`{"id":"ANN@example.com","user":{"email":"Ann@example.com"}}`,
+		`{"id":"ann@example.com","user":{"id":"` + uuid + `"}}`,
+		`{"id":"` + uuid + `","user":{"id":"` + uuid + `","email":"ann@example.com"}}`,
+		`{"id":"membership-2","user":{"email":"ann@example.com"}}`,
+		`{"user":{"email":"ann@example.com "}}`,
+		`{"id":"` + uuid + `","email":"ann@example.com"}`,
+		`{"id":"ann@example.com","user":null}`,
+		`{"id":"ann@example.com"}`,
+		`{"id":"` + uuid + `","user":{"id":"` + uuid + `"}}`,
+		`{"id":"` + uuid + `"}`,
+	}
+	right := 0
+	for _, a := range team {
+		for _, b := range group {
+			s := newVendor(t, answers{"members": say(array(a)), "groups/g1/members": say(array(b))}).source(t, rest.Options{})
+			users, err := s.usersOf(t)
+			if err != nil {
+				t.Errorf("%s: %v", a, err)
+				continue
+			}
+			members, err := s.membersOf(t, "g1")
+			switch {
+			case err != nil:
+			case members[0][0].ID == users[0][0].ID:
+				right++
+			case members[0][0].ID != uuid:
+				t.Errorf("%s and %s: user %q, member %q", a, b, users[0][0].ID, members[0][0].ID)
+			}
+		}
+	}
+	if right != 81 {
+		t.Errorf("%d of 99 pairs are right; the 18 with nothing but the user's id in the group are not", right)
+	}
 }

@@ -1,9 +1,12 @@
 package guru
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 
@@ -23,6 +26,12 @@ func (s *Source) Users(ctx context.Context, text string) (directory.Page[directo
 	rows, next, err := s.users.read(ctx, s.client, at)
 	if err != nil {
 		return directory.Page[directory.User]{}, err
+	}
+	if i, err := s.accounts.add(rows, text == ""); err != nil {
+		return directory.Page[directory.User]{}, &rest.Error{
+			URL: s.base + "/" + members, Code: codes.FailedPrecondition, What: fmt.Sprintf("page %d: the row at index %d %v", at.Page, i, err),
+			Advice: rest.Advice{Cause: "Guru has two accounts of one address", Next: "give one of them another address in Guru, or remove it"},
+		}
 	}
 	page := directory.Page[directory.User]{Rows: make([]directory.User, len(rows)), Next: s.users.encode(next)}
 	for i := range rows {
@@ -98,42 +107,111 @@ func (r *userRow) who() *account {
 // that is taken for enabled is a false statement.
 func (r *userRow) validate() error {
 	who := r.who()
-	switch {
-	case r.ID.Invalid:
-		return errIDKind
-	case who.Status.Invalid:
+	if who.Status.Invalid || r.Status.Invalid {
 		return errors.New("has a status that is not a text")
 	}
-	r.key = userKey(r.ID, r.Email, r.User != nil, who.Email)
-	switch {
-	case r.key == "":
-		return errNoKey
-	case !who.stated():
+	key, err := userKey(r.ID, who.Email, r.userID())
+	if err != nil {
+		return err
+	}
+	if !who.stated() {
 		return errors.New("lacks a user")
 	}
-	return directory.CheckID(r.key)
+	r.key = key
+	return nil
+}
+
+// userID is what Guru calls the user's id. In a bare row it is the row's own.
+func (r *userRow) userID() rest.Text {
+	if r.User != nil {
+		return r.User.ID
+	}
+	return r.ID
 }
 
 // userKey is the id of a user: the one rule for the list of members and for
 // the lists of a group's members, so that a grant finds its user whichever
 // shape either list has.
 //
-// Guru's identity is the e-mail address. In a row with a user it is the row's
-// own id, and the user's e-mail where that is missing. In a bare row, whose
-// own id is that of the user and not an address, it is the e-mail, and the id
-// only where there is none. White space around it and letter case do not
-// count. The empty text says that the row has no key.
-func userKey(id, bareEmail rest.Text, nested bool, nestedEmail rest.Text) string {
-	first, second := bareEmail, id
-	if nested {
-		first, second = id, nestedEmail
+// Guru's identity is the e-mail address: the user's own, else the row's id
+// where that is an address. An agent may have none: then it is the user's id.
+// Of addresses, white space around them and the case of ASCII letters do not
+// count; other letters are left as they are, because folding them makes two
+// people one.
+func userKey(rowID, email, userID rest.Text) (string, error) {
+	key := email.Trim()
+	if id := rowID.Trim(); key == "" && strings.Contains(id, "@") {
+		key = id
 	}
-	for _, t := range []rest.Text{first, second} {
-		if key := strings.ToLower(t.Trim()); key != "" {
-			return key
+	switch {
+	case rowID.Invalid:
+		return "", errIDKind
+	case email.Invalid:
+		return "", errors.New("has an e-mail address that is not a text")
+	case key != "":
+		key = strings.Map(lowerASCII, key)
+	case userID.Trim() == "":
+		return "", errNoKey
+	default:
+		key = userID.Value
+	}
+	if err := directory.CheckID(key); err != nil {
+		return "", err
+	}
+	return key, nil
+}
+
+func lowerASCII(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
+}
+
+// accounts tells two accounts of one address apart. It knows those that a walk
+// over the list of members has seen in this process, with fingerprints of 16
+// bytes each.
+type accounts struct {
+	mu sync.Mutex
+	// seen has, for the key of an account, its user id or else its address as
+	// it is written. The lowest bit says which.
+	seen map[uint64]uint64
+}
+
+// add notes the rows of a page, and fails with the index of one that is another
+// account than the one that its key has been seen with. A row may come twice.
+func (a *accounts) add(rows []userRow, begins bool) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if begins || a.seen == nil {
+		a.seen = map[uint64]uint64{}
+	}
+	for i := range rows {
+		r := &rows[i]
+		account := directory.Fingerprint(r.userID().Value) | 1
+		if r.userID().Trim() == "" {
+			account = directory.Fingerprint(r.ID.Value+"\x00"+r.who().Email.Value) &^ 1
 		}
+		key := directory.Fingerprint(r.key)
+		if other, known := a.seen[key]; known && other != account && other&1 == account&1 {
+			return i, errors.New("is another account than one before it with the same address, but for letter case: they would become one")
+		}
+		a.seen[key] = account
 	}
-	return ""
+	return 0, nil
+}
+
+// status is the user's, or the row's own where the user has none. Where both
+// are stated and differ it is both, which is not active.
+func (r *userRow) status() string {
+	status, own := r.who().Status.Trim(), r.Status.Trim()
+	switch {
+	case status == "" || strings.EqualFold(status, own):
+		return cmp.Or(status, own)
+	case own == "":
+		return status
+	}
+	return status + " and " + own
 }
 
 // notStated is what the profile says of a status that Guru does not state.
@@ -163,7 +241,7 @@ func (r *userRow) user() directory.User {
 	if email != "" {
 		u.Emails = []directory.Email{{Address: email, Primary: true}}
 	}
-	status := who.Status.Trim()
+	status := r.status()
 	u.StatusDetail = status
 	u.Disabled = status != "" && !strings.EqualFold(status, "ACTIVE")
 	if status == "" {

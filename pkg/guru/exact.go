@@ -1,0 +1,57 @@
+package guru
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// names are those of all fields that this package reads.
+var names = []string{
+	"id", "user", "status", "email", "firstName", "lastName", "userType", "dateCreated", "highestRole", "managedByScim",
+	"userAttributes", "BILLING_TYPE", "name", "groupIdentifier", "modifiable", "numberOfMembers", "group", "type", "tokenType",
+}
+
+// exactNames returns a JSON text in which no field has one of the names in
+// another letter case. encoding/json would take such a field for the one of
+// that name: a second field STATUS would be everybody's status.
+func exactNames(text []byte) []byte {
+	out := text
+	for i := bytes.IndexByte(text, '"'); i >= 0 && i < len(text); {
+		end, escaped := i+1, false
+		for end < len(text) && text[end] != '"' {
+			if text[end] == '\\' {
+				escaped = true
+				end++
+			}
+			end++
+		}
+		if end >= len(text) {
+			break // not JSON
+		}
+		if after := bytes.TrimLeft(text[end+1:], " \t\r\n"); len(after) > 0 && after[0] == ':' && misspelt(text[i:end+1], escaped) {
+			if &out[0] == &text[0] {
+				out = slices.Clone(text)
+			}
+			for at := i + 1; at < end; at++ {
+				out[at] = '~'
+			}
+		}
+		next := bytes.IndexByte(text[end+1:], '"')
+		if next < 0 {
+			break
+		}
+		i = end + 1 + next
+	}
+	return out
+}
+
+// misspelt says whether a quoted name is one of the names but for letter case.
+func misspelt(quoted []byte, escaped bool) bool {
+	name := string(quoted[1 : len(quoted)-1])
+	if escaped && json.Unmarshal(quoted, &name) != nil {
+		return false
+	}
+	return !slices.Contains(names, name) && slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(known, name) })
+}
