@@ -77,6 +77,9 @@ func userResource(u *directory.User) (*v2.Resource, error) {
 	for _, email := range u.Emails {
 		trait = append(trait, rs.WithEmail(clean(email.Address), email.Primary))
 	}
+	if id := clean(u.EmployeeID); id != "" {
+		trait = append(trait, rs.WithEmployeeID(id))
+	}
 	options := []rs.ResourceOption{
 		rs.WithResourceStatus(state, detail),
 		rs.WithResourceProfile(cleanProfile(u.Profile)),

@@ -26,6 +26,8 @@ type User struct {
 	Disabled bool
 	// StatusDetail is the vendor's own word for the status; may be empty.
 	StatusDetail string
+	// EmployeeID is the person's number at the employer; may be empty.
+	EmployeeID string
 	// Service marks an account that belongs to a program, not to a person.
 	Service bool
 	// CreatedAt is zero where the vendor does not state it.

@@ -155,7 +155,7 @@ func TestAUserIsTakenAsTheVendorSaysIt(t *testing.T) {
 			"emails":[{"value":"ann@home.example.com","type":"home"},{"value":"ann@example.com","primary":true}],
 			"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"employeeNumber":"7","costCenter":"c","organization":"o","division":"d","department":"p","manager":{"value":"2"}}}`,
 			directory.User{
-				Login: "ann@example.com", DisplayName: "Ann Lee",
+				Login: "ann@example.com", DisplayName: "Ann Lee", EmployeeID: "7",
 				Emails:    []directory.Email{mail("ann@home.example.com", false), mail("ann@example.com", true)},
 				CreatedAt: time.Date(2024, 2, 3, 4, 5, 6, 700_000_000, time.UTC),
 				Profile: profile("active", "true", "user_name", "ann@example.com", "display_name", "Ann Lee", "first_name", "Ann", "last_name", "Lee",

@@ -105,12 +105,13 @@ func (s *Source) Users(ctx context.Context, cursor string) (directory.Page[direc
 func (row *userRow) user() directory.User {
 	given, family := row.Name.Value.GivenName.Trim(), row.Name.Value.FamilyName.Trim()
 	u := directory.User{
-		ID:        row.ID.Value,
-		Login:     row.UserName.Trim(),
-		Emails:    row.emails(),
-		CreatedAt: row.Meta.Value.created(),
-		Disabled:  row.Active.Stated && !row.Active.Value,
-		Profile:   make(map[string]any, 8),
+		ID:         row.ID.Value,
+		Login:      row.UserName.Trim(),
+		Emails:     row.emails(),
+		CreatedAt:  row.Meta.Value.created(),
+		EmployeeID: row.Enterprise.Value.EmployeeNumber.Trim(),
+		Disabled:   row.Active.Stated && !row.Active.Value,
+		Profile:    make(map[string]any, 8),
 	}
 	address := ""
 	if len(u.Emails) > 0 {
