@@ -17,5 +17,5 @@ func main() {
 		Name:        "baton-guru",
 		DisplayName: "Guru",
 		Description: "Syncs Guru's users, groups and group memberships. Read-only.",
-	}, config.Config, guru.New, (*guru.Source)(nil))
+	}, config.Config, guru.New)
 }

@@ -17,5 +17,5 @@ func main() {
 		Name:        "baton-rudderstack",
 		DisplayName: "RudderStack",
 		Description: "Syncs RudderStack's users, groups and group memberships. Read-only.",
-	}, config.Config, rudderstack.New, (*rudderstack.Source)(nil))
+	}, config.Config, rudderstack.New)
 }

@@ -40,10 +40,13 @@ type NewSource[T field.Configurable] func(ctx context.Context, cfg T, opts rest.
 
 // Run is a connector's main function. It returns after a success. After a
 // failure it prints one line and ends the process with the gRPC code of the
-// error as its exit code. zero is a source of the type that newSource returns;
-// it tells the connector's capabilities and is never read from.
-func Run[T field.Configurable](version string, info connector.Info, schema field.Configuration, newSource NewSource[T], zero directory.Source) {
-	p := &program[T]{version: version, info: info, schema: schema, newSource: newSource}
+// error as its exit code. newSource is a NewSource that returns its own type,
+// S; the zero S tells the connector's capabilities and is never read from.
+func Run[T field.Configurable, S directory.Source](version string, info connector.Info, schema field.Configuration, newSource func(context.Context, T, rest.Options) (S, error)) {
+	var zero S
+	p := &program[T]{version: version, info: info, schema: schema, newSource: func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error) {
+		return newSource(ctx, cfg, opts)
+	}}
 	if err := p.run(context.Background(), zero); err != nil {
 		f := failureOf(info.Name, err)
 		p.report(f)

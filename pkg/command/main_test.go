@@ -31,7 +31,7 @@ const asConnector = "TEST_AS_CONNECTOR"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asConnector) != "" {
-		Run("1.2.3", connector.Info{Name: "baton-test", DisplayName: "Test", Description: "A test."}, testSchema, newTestSource, nil)
+		Run("1.2.3", connector.Info{Name: "baton-test", DisplayName: "Test", Description: "A test."}, testSchema, newTestSource)
 		os.Exit(0)
 	}
 	os.Exit(m.Run())

@@ -59,7 +59,7 @@ var _ directory.Source = (*Source)(nil)
 
 // New makes a source from a configuration, whose faults it reports without
 // any input or output.
-func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (directory.Source, error) {
+func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (*Source, error) {
 	email, err := rest.Setting(config.UserEmail).Email(cfg.UserEmail)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func (v *vendor) source(tb testing.TB, opts rest.Options) *Source {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return s.(*Source)
+	return s
 }
 
 // say answers with a body as JSON.

@@ -22,7 +22,7 @@ func inMemory(t *testing.T, size simulator.Size, latency time.Duration) (*simula
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server, source.(*Source)
+	return server, source
 }
 
 // TestASyncTakesAsLongAsTheChainOfUsers shows that the members of all groups

@@ -51,7 +51,7 @@ var (
 
 // New makes a source from a configuration. It does no input or output; its
 // errors name the setting that is wrong and hide its value.
-func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (directory.Source, error) {
+func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (*Source, error) {
 	base, err := rest.Setting(config.BaseURL).BaseURL(cfg.RudderstackScimBaseUrl)
 	if err != nil {
 		return nil, err

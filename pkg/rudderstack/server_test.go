@@ -176,7 +176,7 @@ func (s *scim) start(t testing.TB, opts ...func(*rest.Options)) *Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return source.(*Source)
+	return source
 }
 
 // codeOf is the gRPC code of an error.

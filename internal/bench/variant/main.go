@@ -35,13 +35,13 @@ func main() {
 	}
 }
 
-func run[T field.Configurable](name string, schema field.Configuration, newSource command.NewSource[T]) {
+func run[T field.Configurable, S directory.Source](name string, schema field.Configuration, newSource func(context.Context, T, rest.Options) (S, error)) {
 	info := connector.Info{Name: name, DisplayName: name, Description: "A variant for benchmarks."}
 	switch variant := os.Getenv("BENCH_VARIANT"); variant {
 	case "floor":
-		command.Run("bench", info, schema, func(context.Context, T, rest.Options) (directory.Source, error) {
+		command.Run("bench", info, schema, func(context.Context, T, rest.Options) (*floor, error) {
 			return &floor{path: os.Getenv("BENCH_ROWS"), report: os.Getenv("BENCH_LOADED")}, nil
-		}, (*floor)(nil))
+		})
 	case "naive":
 		command.Run("bench", info, schema, func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error) {
 			opts.ReadAhead = false
@@ -50,7 +50,7 @@ func run[T field.Configurable](name string, schema field.Configuration, newSourc
 				return nil, err
 			}
 			return plain{source}, nil
-		}, plain{})
+		})
 	case "profiled":
 		command.Run("bench", info, schema, func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error) {
 			source, err := newSource(ctx, cfg, opts)
@@ -58,7 +58,7 @@ func run[T field.Configurable](name string, schema field.Configuration, newSourc
 				return nil, err
 			}
 			return profiled(source, os.Getenv("BENCH_PROFILES")), nil
-		}, plain{})
+		})
 	default:
 		fmt.Fprintf(os.Stderr, "BENCH_VARIANT is %q, not floor, naive or profiled\n", variant)
 		os.Exit(2)
