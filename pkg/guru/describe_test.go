@@ -47,7 +47,7 @@ func TestDescribeSaysWhoseTokenItIs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := source.(directory.Describer).Describe(context.Background())
+			got, err := any(source).(directory.Describer).Describe(context.Background())
 			if err != nil || !slices.Equal(got, row.want) {
 				t.Errorf("got %+v, %v, want %+v", got, err, row.want)
 			}
