@@ -1,10 +1,10 @@
 // Package rest reads JSON from one vendor's HTTP API and from nowhere else.
 //
-// A Client sends GET and nothing but GET, to one origin and nothing but that
-// origin, and turns whatever comes back into either bytes to decode or one
-// *Error: a gRPC code that tells the SDK what to do and a sentence that tells
-// a person what to do. It never sleeps and never retries: the SDK's syncer
-// does both, told how long by the error.
+// A Client sends GET requests and no others, to one origin and no other. A 2xx
+// answer becomes an Answer to decode, everything else one *Error: a gRPC code
+// that tells the SDK what to do, and a sentence that tells a person what to do.
+// A Client never retries. The SDK's syncer does, after the wait that the error
+// names.
 package rest
 
 import (
@@ -27,88 +27,91 @@ import (
 )
 
 const (
-	// DefaultTimeout bounds one request from dialing to the last byte. The
-	// SDK's own default of 5 minutes fits uploads; a page of a directory that
-	// takes longer than this is a vendor in trouble, and better asked again.
+	// DefaultTimeout is how long one request may take, from dialing to the last
+	// byte. The SDK's default of 300 seconds suits uploads. A vendor that needs
+	// longer than this for a page is in trouble, and better asked again.
 	DefaultTimeout = 60 * time.Second
-	// DefaultOutage is how long a vendor may be out of reach before a sync
-	// gives up.
+	// DefaultOutage is how long a vendor may be out of reach before a sync ends.
 	DefaultOutage = 15 * time.Minute
-	// DefaultBodyLimit bounds one answer after decompression. The largest
-	// legitimate body seen is a SCIM page that embeds all members of its
+	// DefaultBodyLimit is how large one body may be, in bytes, decompressed. The
+	// largest that makes sense is a SCIM page that embeds the members of its
 	// groups: 100 groups of 4,000 members each are about 50 MB.
 	DefaultBodyLimit = 128 << 20
-	// maxRedirects within the origin, as in net/http's own limit but tighter.
+	// maxRedirects is how many redirects within the origin are followed.
 	maxRedirects = 5
-	// sdkTimeout is what the SDK puts into the context when the user states
-	// nothing (--http-timeout-seconds).
+	// sdkTimeout is the SDK's default for --http-timeout-seconds. In the
+	// context it looks the same as a user's wish for it.
 	sdkTimeout = 300 * time.Second
 )
 
-// Options are what a run of the connector decides, whatever the vendor.
+// Options are what a run of the connector decides, whoever the vendor is.
 type Options struct {
 	// Name and Version identify the connector to the vendor (User-Agent).
 	Name, Version string
 	// Egress is C1's policy for a cloud-hosted connector; nil for none.
 	Egress *Egress
-	// ReadAhead allows requests in the background between two calls. A Lambda
-	// function is frozen between calls, so it must not.
+	// ReadAhead allows prefetching. A Lambda function is frozen between two
+	// calls, so it must not send requests in the background.
 	ReadAhead bool
-	// UsersAlone says that groups are not synced, so that a check of the
-	// credentials need not read them.
+	// UsersAlone says that groups are not synced. A check of the credentials
+	// then does not read them.
 	UsersAlone bool
 	// Outage is how long the vendor may be out of reach; 0 for DefaultOutage.
 	Outage time.Duration
-	// Timeout bounds one request; 0 for the user's --http-timeout-seconds or,
-	// if that is at the SDK's default, for DefaultTimeout.
+	// Timeout is how long one request may take. 0 stands for the SDK's
+	// --http-timeout-seconds in New's context, and for DefaultTimeout if that is
+	// missing or the SDK's default of 300.
 	Timeout time.Duration
-	// BodyLimit bounds one body in bytes; 0 for DefaultBodyLimit.
+	// BodyLimit is how large one body may be, in bytes; 0 for DefaultBodyLimit.
 	BodyLimit int64
 	// Now is the clock; nil for WallClock.
 	Now func() time.Time
-	// Transport carries the requests; nil for the network. Tests call a server
-	// of their own process through it.
+	// Transport carries the requests; nil for the network. Tests use it to call
+	// a server in their own process.
 	Transport http.RoundTripper
 	// Stats counts the traffic; nil for a counter of the client's own.
 	Stats *Stats
 }
 
-// Egress is a policy of which hosts may be reached.
+// Egress is C1's policy for outgoing requests (baton-sdk, servedpolicy.proto).
 type Egress struct {
+	// AllowedHosts are host names without a port.
 	AllowedHosts []string
-	// HTTPSOnly refuses all but https.
+	// HTTPSOnly refuses http, also where Enforce is false.
 	HTTPSOnly bool
-	// Enforce refuses hosts that are not allowed; without it they are logged
-	// and let through (baton-sdk, servedpolicy.proto: EgressMode).
+	// Enforce refuses hosts that are not allowed. Without it, they are logged
+	// and reached (EgressMode).
 	Enforce bool
 }
 
-// Vendor is what a vendor's API asks of the client.
+// Vendor says how to read one vendor's API.
 type Vendor struct {
-	// Base is the URL that all paths are joined to.
+	// Base is the URL that all paths are joined to. Its origin is the only one
+	// that requests go to.
 	Base *url.URL
-	// Authorization is the value of that header. It is a secret.
+	// Authorization is the value of the header of that name. It is a secret.
 	Authorization string
-	// Secrets are further texts that must never show in an error.
+	// Secrets are further values that no error may show in any form.
 	Secrets []string
-	// Accept is the value of that header; empty for application/json.
+	// Accept is the value of the header of that name; empty for
+	// application/json.
 	Accept string
-	// Explain names, for an HTTP status, the likely cause and the next step
-	// at this vendor. Where it returns the zero Advice, a general one serves.
+	// Explain returns the likely cause of an HTTP status and the next step at
+	// this vendor, or the zero Advice for a general one. It may be nil.
 	Explain func(status int) Advice
 }
 
-// Advice is the second half of an error message.
+// Advice is the second half of an error message: why, and what to do.
 type Advice struct {
 	// Cause is the likely cause.
 	Cause string
-	// Next is what to do about it.
+	// Next is the next step of whoever reads the message.
 	Next string
 }
 
-// WallClock is the time of day. It leaves out Go's monotonic clock, which
-// stands still while AWS Lambda keeps a function frozen between two calls, so
-// that a vendor's pause would never pass there.
+// WallClock returns the time of day, without Go's monotonic clock: that stands
+// still while AWS Lambda freezes a function between two calls, and a vendor's
+// pause would never pass.
 func WallClock() time.Time { return time.Now().Round(0) }
 
 // Client reads one vendor's API. It is safe for concurrent use.
@@ -122,10 +125,12 @@ type Client struct {
 	outage   outage
 	backOff  backOff
 	prefetch *prefetch
-	reached  atomic.Bool
+	// reached says that the vendor has answered once.
+	reached atomic.Bool
 }
 
-// New makes a client. It does no input or output.
+// New makes a client. It sends nothing. It fails if a proxy in the environment
+// cannot be parsed or the SDK refuses the set-up.
 func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	if opts.Outage <= 0 {
 		opts.Outage = DefaultOutage
@@ -180,7 +185,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		hc.CheckRedirect = c.checkRedirect
 		return hc, nil
 	})
-	// One client now, so that a fault of the set-up shows at once.
+	// Open one now, so that a fault in the set-up shows at once.
 	if err := c.pool.prime(); err != nil {
 		return nil, fmt.Errorf("set up the HTTP client: %w", err)
 	}
@@ -193,16 +198,17 @@ type Request struct {
 	Path []string
 	// Query may be nil. Its values never show in an error or a log.
 	Query url.Values
-	// Item says that the path names one thing that may have ceased to exist:
-	// 404 and 410 then have the code NotFound. Without it they are
-	// FailedPrecondition, because the SDK takes a NotFound for an empty list.
+	// Item says that the path names one thing, which may no longer exist: 404
+	// and 410 then have the code NotFound. Otherwise they are
+	// FailedPrecondition, because the SDK takes NotFound for an empty list.
 	Item bool
 }
 
-// Get sends r and hands a 2xx answer to read, whose error it returns as it
-// is. Any other outcome is an *Error. An error with the code Unavailable or
-// DeadlineExceeded, from read or from the transport, counts towards the
-// outage limit, after which it becomes Aborted, so that a sync ends.
+// Get sends r and passes a 2xx answer to read. It returns read's error as it is;
+// any other failure is an *Error. If either has the code Unavailable or
+// DeadlineExceeded, the caller may try again. Once such failures have lasted for
+// longer than the outage limit, Get returns Aborted instead, so that the sync
+// ends.
 func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) error {
 	u, err := c.resolve(r)
 	if err != nil {
@@ -223,7 +229,7 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 	return err
 }
 
-// Stats tells what the client has done so far.
+// Stats returns the client's counters.
 func (c *Client) Stats() *Stats { return c.opts.Stats }
 
 func (c *Client) resolve(r Request) (*url.URL, error) {
@@ -365,8 +371,8 @@ func (c *Client) acquireInBackground(inFlight int) *slot {
 	return c.limit.tryAcquire(inFlight)
 }
 
-// endless says that an answer of status 200 does not tell where its body ends,
-// so that one without a body may have been cut off behind its header.
+// endless says whether an answer of status 200 does not tell where its body
+// ends. Such an answer without a body may have been cut off behind its header.
 func endless(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusOK && resp.ProtoMajor == 1 && resp.ContentLength < 0 &&
 		len(resp.TransferEncoding) == 0 && !resp.Uncompressed
