@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Answer is what a 2xx brought. Its body is complete.
+// Answer is a 2xx answer. Its body is complete.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -22,8 +22,8 @@ type Answer struct {
 	redact *redactor
 }
 
-// First is the first byte of the body that is not white space, 0 for none:
-// '{' for a JSON object, '[' for a list, '<' for markup.
+// First returns the first byte of the body that is not white space, 0 if there
+// is none: '{' begins a JSON object, '[' a list, '<' markup.
 func (a *Answer) First() byte {
 	trimmed := bytes.TrimLeft(a.Body, " \t\r\n")
 	if len(trimmed) == 0 {
@@ -32,13 +32,13 @@ func (a *Answer) First() byte {
 	return trimmed[0]
 }
 
-// endOfInput is what encoding/json says of a text that is valid as far as it
-// goes; it has no error value for it.
+// endOfInput is encoding/json's message about a text that is valid as far as it
+// goes. There is no error value for it.
 const endOfInput = "unexpected end of JSON input"
 
-// JSON decodes the body into a value. What is not JSON, or not of the value's
-// shape, is FailedPrecondition; a body that ends in the middle is
-// Unavailable, because a second try may bring it whole.
+// JSON decodes the body into a value. It fails with FailedPrecondition if the
+// body is not JSON or does not fit the value, and with Unavailable if the body
+// ends in the middle: a second try may bring it whole.
 func (a *Answer) JSON(into any) error {
 	err := json.Unmarshal(a.Body, into)
 	if err == nil {
@@ -73,9 +73,10 @@ func fieldName(field string) string {
 	return field
 }
 
-// Fault is an error about an answer that arrived but cannot be what was asked
-// for: what is wrong with it, followed by its first 200 characters, and a
-// cause, or the empty text for "another server than the API answered".
+// Fault returns a FailedPrecondition error about an answer that cannot be what
+// was asked for. It says what is wrong, quotes the first 200 characters of the
+// body without secrets, and names the cause; an empty cause stands for "another
+// server than the API answered".
 func (a *Answer) Fault(what, cause string) error {
 	e := a.faultOf(codes.FailedPrecondition, what)
 	if odd := unreadable(a.Header, a.Body); odd != "" {
@@ -93,23 +94,23 @@ func (a *Answer) Fault(what, cause string) error {
 	return e
 }
 
-// Errorf is an error about the content of the answer, with a code of the
-// caller's choice and nothing of the body in it.
+// Errorf returns an error about the content of the answer, with a code of the
+// caller's choice. It quotes nothing of the body.
 func (a *Answer) Errorf(code codes.Code, advice Advice, format string, args ...any) error {
 	e := a.faultOf(code, a.redact.line(fmt.Sprintf(format, args...)))
 	e.Advice = advice
 	return e
 }
 
+// faultOf returns an error about the answer.
 func (a *Answer) faultOf(code codes.Code, what string) *Error {
 	e := a.fault(code, what)
 	e.Status = a.Status
 	return e
 }
 
-// unreadable says why the text of a body means nothing to a person: the server
-// encoded it in a way that was not asked for, or it is binary. It is empty if
-// neither is so.
+// unreadable says why a body is not to be quoted: the server encoded it in a way
+// that was not asked for, or it is binary. It is empty if neither is so.
 func unreadable(header http.Header, body []byte) string {
 	if encoding := strings.Join(header.Values("Content-Encoding"), ", "); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return fmt.Sprintf("its Content-Encoding is %q, which was not asked for", encoding)

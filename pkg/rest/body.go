@@ -8,27 +8,29 @@ import (
 )
 
 const (
-	// largeBody is from where on bodies are read one at a time. Pages as the
-	// vendors document them are far smaller.
+	// largeBody is the size, in bytes, above which bodies are read one at a time.
+	// Pages as the vendors document them are far smaller.
 	largeBody = 4 << 20
-	// bodyPart is by how much a large body grows.
+	// bodyPart is the most that is read of a body in one piece.
 	bodyPart = 1 << 20
 )
 
 var errTooLarge = errors.New("body too large")
 
-// bodies reads the bodies of answers, each at most limit bytes long. Many may
-// be under way, and each may be a decompression bomb: memory must not be as
+// bodies reads the bodies of answers, each of at most limit bytes. Many may be
+// under way, and each may be a decompression bomb: together they must not need
 // many times the limit.
 type bodies struct {
 	limit int64
-	// large is held by the one that is read beyond largeBody.
+	// large holds one element while a body is read beyond largeBody.
 	large chan struct{}
 }
 
 func newBodies(limit int64) *bodies { return &bodies{limit: limit, large: make(chan struct{}, 1)} }
 
-// read returns a whole body, whose stated length is -1 for none.
+// read returns a whole body. The length is the one that the header states, -1
+// for none. It fails with errTooLarge beyond the limit, and with the reader's
+// error if the body is not complete.
 func (b *bodies) read(ctx context.Context, r io.Reader, length int64) ([]byte, error) {
 	if length > b.limit {
 		return nil, errTooLarge
@@ -39,7 +41,7 @@ func (b *bodies) read(ctx context.Context, r io.Reader, length int64) ([]byte, e
 	r = io.LimitReader(r, b.limit+1)
 	// A stated length is a hint for the first allocation, not a promise.
 	size := min(length, bodyPart) + 512
-	// In parts, which are joined when all are there: a bomb never is.
+	// Parts are joined when all are there; those of a bomb never are.
 	var parts [][]byte
 	var total int64
 	held := false
@@ -69,7 +71,7 @@ func (b *bodies) read(ctx context.Context, r io.Reader, length int64) ([]byte, e
 	}
 }
 
-// fill reads as many bytes as are wanted, or up to the first error.
+// fill reads size bytes, or fewer up to the first error, which it returns.
 func fill(r io.Reader, size int64) ([]byte, error) {
 	part := make([]byte, 0, size)
 	for len(part) < cap(part) {

@@ -29,12 +29,12 @@ type Error struct {
 	// What failed, in a few words, some of them perhaps the vendor's.
 	What string
 	Advice
-	// RetryAt is when to ask again; zero where the vendor did not say.
+	// RetryAt is when to ask again; zero if there is nothing to wait for.
 	RetryAt time.Time
 	// Refused says that nothing listens at the address.
 	Refused bool
-	// Outage says that the vendor has been out of reach for longer than a sync
-	// waits, and may be back at any time.
+	// Outage says that the sync ends because the vendor has been out of reach
+	// for too long. It may be back at any time.
 	Outage bool
 }
 

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxWords is how many characters of a vendor's answer an error may quote.
+// maxWords is how many characters of a vendor's answer an error quotes at most.
 const maxWords = 200
 
-// enough is how many bytes of an answer are looked at: regular expressions
-// over megabytes serve nobody.
+// enough is how many bytes of an answer are looked at. What an error quotes is
+// near its beginning.
 const enough = 64 << 10
 
 // redactor makes text from outside fit to show: one line, no markup, no
@@ -25,12 +25,12 @@ func newRedactor(values []string) *redactor { return &redactor{secrets: newSecre
 var (
 	email  = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN.-]+`)
 	markup = regexp.MustCompile(`(?s)<(?:script|style)[^>]*>.*?</(?:script|style)>|<[^>]*>?`)
-	// tag leaves a sign of comparison in a sentence alone.
+	// tag does not match a sign of comparison in a sentence.
 	tag = regexp.MustCompile(`<[^>]*>`)
 )
 
-// head is the beginning of text without secrets and control characters. What
-// is not shown goes first: it could hide a secret until it is taken away.
+// head returns the beginning of a text without secrets and control characters.
+// It drops what nobody sees first: that could hide a secret.
 func (r *redactor) head(text string) string {
 	text = text[:min(len(text), enough)]
 	text = strings.Map(func(c rune) rune {
@@ -46,7 +46,7 @@ func (r *redactor) head(text string) string {
 	return r.secrets.hide(text)
 }
 
-// line is text as one clean line of at most maxWords characters.
+// line returns a text as one clean line of at most maxWords characters.
 func (r *redactor) line(text string) string {
 	text = email.ReplaceAllString(r.head(text), "[e-mail]")
 	text = strings.Join(strings.Fields(text), " ")
@@ -57,8 +57,8 @@ func (r *redactor) line(text string) string {
 	return text
 }
 
-// vendorWords is what an answer says to a person: the message of a JSON
-// error, else its text without markup.
+// vendorWords returns what a body says to a person, as one clean line: the
+// message of a JSON error, else its text without markup.
 func (r *redactor) vendorWords(body []byte) string {
 	trimmed := bytes.TrimSpace(body)
 	if len(trimmed) == 0 {

@@ -10,15 +10,17 @@ import (
 	"unicode"
 )
 
-// Setting names a configuration field, for messages.
+// Setting is the name of a configuration field, such as api-token. Its methods
+// check the value of such a field. Their errors name the field and what to do,
+// but never quote the value: it may be a secret, or hold one by mistake.
 type Setting string
 
-// String is the field's flag and environment variable.
+// String returns the field's flag and environment variable.
 func (s Setting) String() string {
 	return fmt.Sprintf("--%s (%s)", string(s), s.Env())
 }
 
-// Env is the field's environment variable.
+// Env returns the field's environment variable.
 func (s Setting) Env() string {
 	return "BATON_" + strings.ToUpper(strings.ReplaceAll(string(s), "-", "_"))
 }
@@ -27,10 +29,9 @@ func (s Setting) refused(why string) error {
 	return fmt.Errorf("%s %s", s, why)
 }
 
-// BaseURL reads an absolute URL that requests may be joined to: https, or
-// http to a loopback host; without user info, query or fragment. White space
-// around it and slashes at its end are dropped. Errors do not quote the
-// value, which may hold a password by mistake.
+// BaseURL parses an absolute URL that paths can be joined to: https, or http to
+// a loopback host; without user info, query or fragment. It drops white space
+// around the value and slashes at its end.
 func (s Setting) BaseURL(value string) (*url.URL, error) {
 	value = strings.TrimSpace(value)
 	if value == "" {
@@ -66,7 +67,8 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Minutes reads a number of minutes; 0 stands for a default and stays 0.
+// Minutes returns a number of minutes as a duration; 0 stays 0 and stands for a
+// default.
 func (s Setting) Minutes(n int) (time.Duration, error) {
 	if n < 0 {
 		return 0, s.refused("is negative; give a number of minutes")
@@ -74,7 +76,7 @@ func (s Setting) Minutes(n int) (time.Duration, error) {
 	return time.Duration(n) * time.Minute, nil
 }
 
-// Email reads one bare e-mail address.
+// Email returns a bare e-mail address, without white space around it.
 func (s Setting) Email(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	parsed, err := mail.ParseAddress(value)
@@ -84,9 +86,8 @@ func (s Setting) Email(value string) (string, error) {
 	return value, nil
 }
 
-// Secret reads a credential. Secrets mounted from files end in line breaks,
-// so white space around it is dropped; inside it is an accident of copying.
-// The value never shows in the error.
+// Secret returns a credential without white space around it: secrets in files
+// end in line breaks. White space inside is an accident of copying, and refused.
 func (s Setting) Secret(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	for _, scheme := range []string{"Bearer ", "Basic "} {
