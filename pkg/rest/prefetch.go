@@ -248,6 +248,7 @@ func (p *prefetch) start(c *Client, ctx context.Context, slot *slot, q queued, e
 				follow(answer)
 			}
 		}
+		close(e.done)
 		p.startIdle(c, ctx)
 	}()
 }
@@ -256,7 +257,6 @@ func (p *prefetch) start(c *Client, ctx context.Context, slot *slot, q queued, e
 func (p *prefetch) finish(key string, e *prefetched, answer *Answer, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	defer close(e.done)
 	e.answer, e.err = answer, err
 	if err != nil {
 		p.stopped = p.stopped || e.isIdle

@@ -170,6 +170,31 @@ func TestPrefetchGoesOn(t *testing.T) {
 	})
 }
 
+// TestWhatFollowsIsAskedForBeforeTheAnswerIsRead shows that a Get that waits for
+// an answer under way does not go on before what follows on it is asked for: it
+// would ask for the same, and one of the two answers would never be taken.
+func TestWhatFollowsIsAskedForBeforeTheAnswerIsRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+			sent.Add(1)
+			time.Sleep(20 * time.Millisecond)
+		})
+		c.PrefetchWhenIdle(context.Background(), members(1), func(*Answer) {
+			time.Sleep(time.Second)
+			c.PrefetchWhenIdle(context.Background(), members(2))
+		})
+		expectRead(t, c, members(1), "")
+		expectRead(t, c, members(2), "")
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if n := sent.Load(); n != 2 {
+			t.Errorf("%d requests were sent, not 2", n)
+		}
+	})
+}
+
 // TestIdlePrefetchYields shows that it starts nothing while as many requests
 // are in flight as the workers of a sync send, never more than that, and that
 // the requests of the sync do not wait for it.
