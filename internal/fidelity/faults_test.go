@@ -77,6 +77,24 @@ var badDays = []badDay{
 		[]string{"internal/e2e TestNothingLeaks", "internal/e2e TestNothingLeaksIntoC1", "internal/e2e TestNothingLeaksIntoTemporaryFiles", "TestFidelity"},
 	},
 	{
+		"`HTTPS_PROXY` that cannot be parsed", "fails at the start and names the variable, not its value; net/http would connect directly and say nothing",
+		"16 values",
+		[]string{"pkg/rest TestAProxyThatCannotBeParsedIsRefused"},
+	},
+	{
+		"a body that nobody can read: an encoding that was not asked for, no gzip although the header says so, a picture, bytes", "fails: FailedPrecondition, and says what is wrong; damaged gzip is asked for again; a byte order mark is skipped",
+		"",
+		[]string{"pkg/rest TestBodiesThatNobodyCanRead"},
+	},
+	{
+		"202 with `Retry-After`", "is waited for, while other requests go on", "", []string{"pkg/rest TestAnAnswerThatIsNotReadyIsWaitedFor"},
+	},
+	{
+		"a sync of a daemon that ends early, its answers read ahead and not used", "the next sync asks for all of them anew",
+		"answers that are there, under way or not sent yet; on a clock of the test",
+		[]string{"pkg/rest TestASyncReadsNothingOlderThanItself", "pkg/guru TestASyncAfterAnotherReadsMembersAnew"},
+	},
+	{
 		"the credential sent back by the server: in another letter case, percent-encoded once or twice, as JSON, Go or HTML escape it, in base64 at any offset or of `user:token`, in hex, split by blanks, lines, markup or invisible characters; in bodies, messages, headers, a status line, the host of a redirect",
 		"no 8 characters of it are in an error",
 		"30 forms, each in 8 places; a fuzz test",
