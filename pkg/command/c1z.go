@@ -115,10 +115,7 @@ func storeRuns(ctx context.Context, path, dir string) (runs []syncRun, err error
 			runs = append(runs, newSyncRun(run.ID, at(run.StartedAt), at(run.EndedAt), run.Stats))
 		})
 	})
-	if err != nil {
-		return nil, fmt.Errorf("is a damaged c1z (%w)", err)
-	}
-	return runs, nil
+	return runs, err
 }
 
 // checkOwner fails if a c1z holds a resource type that is not the connector's
@@ -151,17 +148,30 @@ func eachResource(ctx context.Context, store c1zstore.Store, do func(*v2.Resourc
 	})
 }
 
-// eachMembership calls do for each grant of a store, except those that the SDK
-// derived from nested groups.
-func eachMembership(ctx context.Context, store c1zstore.Store, do func(*v2.Grant) error) error {
+// eachEntitlement calls do for each entitlement of a store: one a group.
+func eachEntitlement(ctx context.Context, store c1zstore.Store, do func(*v2.Entitlement) error) error {
 	return eachPage(func(token string) (string, error) {
-		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{PageToken: token}.Build())
+		page, err := store.ListEntitlements(ctx, v2.EntitlementsServiceListEntitlementsRequest_builder{PageToken: token}.Build())
+		for _, entitlement := range page.GetList() {
+			if err := do(entitlement); err != nil {
+				return "", err
+			}
+		}
+		return page.GetNextPageToken(), err
+	})
+}
+
+// eachMember calls do for each member of a group, or of all groups if that is
+// nil, without those that the SDK derived from nested groups.
+func eachMember(ctx context.Context, store c1zstore.Store, group *v2.Resource, do func(who *v2.ResourceId) error) error {
+	return eachPage(func(token string) (string, error) {
+		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{Resource: group, PageToken: token}.Build())
 		for _, grant := range page.GetList() {
 			sources := grant.GetSources().GetSources()
 			if _, direct := sources[grant.GetEntitlement().GetId()]; !direct && len(sources) > 0 {
 				continue
 			}
-			if err := do(grant); err != nil {
+			if err := do(grant.GetPrincipal().GetId()); err != nil {
 				return "", err
 			}
 		}
@@ -179,7 +189,7 @@ func countStore(ctx context.Context, store c1zstore.Store) (counts connector.Cou
 	if err != nil {
 		return counts, err
 	}
-	err = eachMembership(ctx, store, func(*v2.Grant) error {
+	err = eachMember(ctx, store, nil, func(*v2.ResourceId) error {
 		counts.Memberships++
 		return nil
 	})
@@ -190,7 +200,7 @@ func countStore(ctx context.Context, store c1zstore.Store) (counts connector.Cou
 func withStore(ctx context.Context, path, dir string, read func(c1zstore.Store) error) (err error) {
 	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
 	if err != nil {
-		return err
+		return fmt.Errorf("is a damaged c1z (%w)", err)
 	}
 	defer func() { err = errors.Join(err, store.Close(ctx)) }()
 	return read(store)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"hash/maphash"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/connectorstore"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 )
 
@@ -38,9 +40,10 @@ type userChanges struct {
 var changeColumns = []string{"change", "type", "id", "name", "group_id", "group_name"}
 
 // compare finds what came and went between two stores. Each change also goes
-// to rows, if that is not nil. Memory: 8 bytes and a bit for each row of the
-// older store and, to write rows, the names of users and groups. Memberships
-// that the SDK derived from nested groups are not compared.
+// to rows, if that is not nil. Memory: 8 bytes and a bit for each user and group
+// of the older store and for each member of one group at a time and, to write
+// rows, the names of users and groups. Memberships that the SDK derived from
+// nested groups are not compared.
 func compare(ctx context.Context, before, now c1zstore.Store, rows *csv.Writer) (changes, error) {
 	var found changes
 	names := map[string]string{}
@@ -101,39 +104,79 @@ func compare(ctx context.Context, before, now c1zstore.Store, rows *csv.Writer) 
 		}
 	}
 
-	var memberships keySet
-	membership := func(g *v2.Grant) (id string, who, group *v2.ResourceId) {
-		who, group = g.GetPrincipal().GetId(), g.GetEntitlement().GetResource().GetId()
-		return key(group) + "\x00" + key(who), who, group
+	return found, eachChangedGroup(ctx, before, now, func(group *v2.Resource) error {
+		return compareMembers(ctx, before, now, group, &found.Memberships, func(change string, who *v2.ResourceId) error {
+			return write(change, "membership", who, group.GetId())
+		})
+	})
+}
+
+// eachChangedGroup calls do for each group whose members may differ between
+// two stores. The SDK's store keeps a digest of the members of each group;
+// groups with equal digests are left out. A store without digests (--storage-engine
+// sqlite) leaves out none.
+func eachChangedGroup(ctx context.Context, before, now c1zstore.Store, do func(group *v2.Resource) error) error {
+	digest := func(store c1zstore.Store, e *v2.Entitlement) (connectorstore.GrantDigest, bool, error) {
+		reader, ok := store.(connectorstore.EntitlementGrantDigestReader)
+		if !ok {
+			return connectorstore.GrantDigest{}, false, nil
+		}
+		return reader.GetEntitlementGrantDigest(ctx, e)
 	}
-	if err := eachMembership(ctx, before, func(g *v2.Grant) error {
-		id, _, _ := membership(g)
-		memberships.add(id)
+	var seen keySet
+	if err := eachEntitlement(ctx, before, func(e *v2.Entitlement) error {
+		seen.add(e.GetId())
+		old, known, err := digest(before, e)
+		if err != nil {
+			return err
+		}
+		if known {
+			fresh, known, err := digest(now, e)
+			if err != nil || known && fresh.Count == old.Count && bytes.Equal(fresh.Hash, old.Hash) {
+				return err
+			}
+		}
+		return do(e.GetResource())
+	}); err != nil {
+		return err
+	}
+	seen.sort()
+	return eachEntitlement(ctx, now, func(e *v2.Entitlement) error {
+		if seen.has(e.GetId()) {
+			return nil
+		}
+		return do(e.GetResource())
+	})
+}
+
+// compareMembers counts and writes the members of a group that came and went.
+func compareMembers(ctx context.Context, before, now c1zstore.Store, group *v2.Resource, found *rowChanges, write func(change string, who *v2.ResourceId) error) error {
+	var members keySet
+	if err := eachMember(ctx, before, group, func(who *v2.ResourceId) error {
+		members.add(key(who))
 		return nil
 	}); err != nil {
-		return found, err
+		return err
 	}
-	memberships.sort()
-	if err := eachMembership(ctx, now, func(g *v2.Grant) error {
-		id, who, group := membership(g)
-		if memberships.mark(id) {
+	members.sort()
+	if err := eachMember(ctx, now, group, func(who *v2.ResourceId) error {
+		if members.mark(key(who)) {
 			return nil
 		}
-		found.Memberships.Added++
-		return write("added", "membership", who, group)
+		found.Added++
+		return write("added", who)
 	}); err != nil {
-		return found, err
+		return err
 	}
-	found.Memberships.Removed = memberships.unmarked()
-	if rows == nil || found.Memberships.Removed == 0 {
-		return found, nil
+	if members.unmarked() == 0 {
+		return nil
 	}
-	return found, eachMembership(ctx, before, func(g *v2.Grant) error {
-		id, who, group := membership(g)
-		if !memberships.mark(id) || memberships.wasMarked {
+	return eachMember(ctx, before, group, func(who *v2.ResourceId) error {
+		if !members.mark(key(who)) || members.wasMarked {
 			return nil
 		}
-		return write("removed", "membership", who, group)
+		found.Removed++
+		return write("removed", who)
 	})
 }
 

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
-	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 )
 
@@ -22,13 +20,11 @@ type target struct {
 	path string
 	// last is the finished sync that the file holds; nil if it holds none.
 	last *syncRun
-	// store reads last; nil if there is none.
-	store c1zstore.Store
 }
 
 // openTarget checks --file before the sync: a file that cannot be written, that
 // is no c1z, that is damaged or that holds another connector's sync is never
-// replaced. It opens the sync that the file holds, unpacked into dir.
+// replaced. To look into the file it is unpacked into dir.
 func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error) {
 	path := p.v.GetString("file")
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
@@ -50,38 +46,20 @@ func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error
 	probe.discard()
 	runs, err := syncRuns(ctx, path, dir)
 	if err == nil && len(runs) > 0 {
-		err = t.open(ctx, runs, dir, p.info.Owns)
+		err = withStore(ctx, path, dir, func(store c1zstore.Store) error { return checkOwner(ctx, store, p.info.Owns) })
 	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC): // the file was to be unpacked
 		return nil, p.noSpace(dir)
 	case err != nil:
-		t.close()
 		return nil, fmt.Errorf("%s: %s %w; move it away or name another file", setting("file"), path, err)
 	}
-	return t, nil
-}
-
-func (t *target) open(ctx context.Context, runs []syncRun, dir string, owns func(*v2.ResourceType) bool) error {
-	store, err := dotc1z.NewStore(ctx, t.path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
-	if err != nil {
-		return fmt.Errorf("is a damaged c1z (%w)", err)
-	}
-	t.store = store
 	for i := range runs {
 		if !runs[i].ended.IsZero() && (t.last == nil || runs[i].ended.After(t.last.ended)) {
 			t.last = &runs[i]
 		}
 	}
-	return checkOwner(ctx, store, owns)
-}
-
-// close lets go of the old file.
-func (t *target) close() {
-	if t.store != nil {
-		_ = t.store.Close(context.Background()) // it was only read
-		t.store = nil
-	}
+	return t, nil
 }
 
 // replace puts the file at from in place of --file, at once and whole: a reader

@@ -122,7 +122,6 @@ func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.close()
 	warned := &warnings{show: p.warn}
 	ctx, err = p.startLog(ctx, warned)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
@@ -64,14 +65,14 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 		Requests: c.stats.Requests(), Retries: c.stats.Retries(), Waited: c.stats.Waited().Seconds(),
 		Warnings: append([]string{}, warned.list()...),
 	}}
-	if err := p.compareWith(ctx, old, store, out); err != nil {
+	if err := p.compareWith(ctx, old, store, dir, out); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
 // compareWith fills in what has changed since the sync in --file.
-func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.Store, out *result) (err error) {
+func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.Store, dir string, out *result) (err error) {
 	var rows *csv.Writer
 	if path := p.v.GetString(changesFlag); path != "" {
 		if out.changes, err = stage(path); err != nil {
@@ -96,7 +97,12 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 	if old.last == nil {
 		return nil
 	}
-	found, err := compare(ctx, old.store, now, rows)
+	debug.FreeOSMemory() // the sync's own, before another file is opened
+	var found changes
+	err = withStore(ctx, old.path, dir, func(before c1zstore.Store) error {
+		found, err = compare(ctx, before, now, rows)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("cannot compare with %s: %w", old.path, err)
 	}
