@@ -109,6 +109,7 @@ func bothBehaviours() []behaviour {
 		{name: "rate-limit-seconds", warm: true, requests: 100, size: &simulator.Size{Users: 101, GroupSizes: []int{101}}, does: "answers 429 with Retry-After in seconds to every third request"},
 		{name: "rate-limit-date", on: users, from: 3, to: 3, does: "answers 429 with Retry-After as an HTTP date"},
 		{name: "rate-limit-reset", on: users, from: 3, to: 3, does: "answers 429 with X-RateLimit-Reset alone"},
+		{name: "rate-limit-bare", on: users, from: 3, to: 3, does: "answers 429 once and does not say how long to wait"},
 		{name: "rate-limit-odd", on: members, from: 6, to: 6, does: "answers 429 with words where numbers belong in its headers"},
 		{
 			name: "rate-limit-long", on: users, from: 3, does: "asks for a pause of a day",
