@@ -17,8 +17,11 @@ RACE      = $(if $(CC_FOUND),-race)
 # bring authorities of their own (SSL_CERT_FILE), so they run elsewhere.
 ON_MACOS = $(filter Darwin,$(shell uname -s))
 
-GOTEST   ?= go test
-TESTS    ?= $(if $(ON_MACOS),./cmd/... ./pkg/... ./internal/simulator/...,./...)
+# Tests without a process of their own, without the SDK's syncer.
+CHECKS   = ./cmd/... ./pkg/... ./internal/simulator/... ./internal/fixture ./internal/fidelity
+TESTS    ?= $(if $(ON_MACOS),$(CHECKS) ./internal/wholesync/...,./...)
+# It shows packages as they pass, names the tests that fail, and ends with counts.
+GOTESTSUM = $(call TOOL,test,gotestsum) --format pkgname-and-test-fails --format-hide-empty-pkg
 FUZZTIME ?= 1m
 
 .DEFAULT_GOAL := help
@@ -54,13 +57,13 @@ bin/THIRD_PARTY_LICENSES:
 demo: build bin/simulators bin/baton ## Sync two simulated vendors and show what is in the result
 	@sh scripts/demo.sh
 
-.PHONY: test
-test: vet format notices ## Vet, check the format, run all tests with the race detector
-	$(if $(and $(RACE),$(filter ./...,$(TESTS))),go test -run '$(FULL_SIZE)' ./internal/wholesync)
-	$(GOTEST) $(RACE) -timeout 30m $(TESTS)
+.PHONY: check
+check: vet format ## Vet, check the format, run unit and contract tests: after each change, a minute
+	$(GOTESTSUM) -- $(CHECKS)
 
-# These tests are smaller under the race detector, so they run without it too.
-FULL_SIZE = ^(TestALargeDirectory|TestOneBodyOfMembers)$$
+.PHONY: test
+test: vet format notices ## Run all tests, with the race detector where it finds something: before a release, some minutes
+	$(GOTESTSUM) --raw-command -- sh scripts/test.sh '$(RACE)' $(TESTS)
 
 .PHONY: vet
 vet:

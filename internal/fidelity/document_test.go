@@ -179,9 +179,9 @@ func testsOf(t *testing.T, dir string) map[string]bool {
 // shownElsewhere are the rows whose test is not a subtest of TestFidelity.
 var shownElsewhere = []shown{
 	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, in as many requests as the sizes ask for; a second run replaces the first", "internal/e2e", "TestSync"},
-	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "internal/wholesync", "TestOneBodyOfMembers"},
+	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "internal/wholesync/large", "TestOneBodyOfMembers"},
 	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "internal/fidelity", "TestChangesBetweenSlicesLoseNobody"},
-	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "internal/wholesync", "TestALargeDirectory"},
+	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "internal/wholesync/large", "TestALargeDirectory"},
 	{ofBoth, "has groups in groups, in circles, and members who are not listed, however the SDK's syncer asks for them", "right, with the grants that follow", "internal/wholesync", "TestPaths"},
 	{ofBoth, "fails with each code that the SDK's syncer treats differently", "is tried again, or ends without a finished file", "internal/wholesync", "TestCodes"},
 	{ofRudderStack, "pages wrong in two ways at a time", "right, or fails", "internal/fidelity", "TestTwoDeviationsAtOnce"},

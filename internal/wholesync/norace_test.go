@@ -1,5 +1,0 @@
-//go:build !race
-
-package wholesync
-
-const underRace = false
