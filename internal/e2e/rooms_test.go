@@ -36,7 +36,7 @@ var rooms = map[string]room{
 			"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap",
 			"google.golang.org/grpc/codes", "google.golang.org/grpc/status", "google.golang.org/protobuf/types/known/timestamppb",
 		},
-		closed: []string{"os", "os/exec", "unsafe"},
+		closed: []string{"os/exec", "unsafe"}, // os: it checks the proxy of the environment
 	},
 	"pkg/connector": {
 		may: []string{
