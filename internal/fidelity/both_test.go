@@ -50,10 +50,6 @@ func bothBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "410", "base URL"},
 		},
 		{
-			name: "groups-gone", fault: "gone", on: groups, from: 2, does: "answers 410 to the first page of groups",
-			code: codes.FailedPrecondition, words: []string{"list groups", "410"},
-		},
-		{
 			name: "members-gone", fault: "gone", on: members, from: 5, does: "answers 410 to the first page of members",
 			code: codes.FailedPrecondition, words: []string{"member"},
 		},

@@ -47,12 +47,14 @@ func guruBehaviours() []behaviour {
 	all := []behaviour{
 		{name: "documented", fault: "-", does: "answers as documented: 204 for an empty group, two groups of one name, agents without names"},
 		{
-			name: "usergroups-401", on: groups, from: 2, does: "answers 401 to /groups/usergroups",
-			code: codes.Unauthenticated, words: []string{"/groups/usergroups", "401"},
+			name: "usergroups-401", on: groups, from: 2, does: "answers 401 to /groups/usergroups; /members and /groups work",
 		},
 		{
-			name: "usergroups-500", on: groups, from: 2, warm: true, does: "answers 500 to /groups/usergroups for longer than the outage limit",
-			code: codes.Aborted, words: []string{"/groups/usergroups", "500", "no good answer since"},
+			name: "usergroups-500", on: groups, from: 2, warm: true, does: "answers 500 to /groups/usergroups; /groups works",
+			but: "after a second try",
+		},
+		{
+			name: "groups-gone", fault: "gone", on: groups, from: 2, does: "answers 410 to /groups/usergroups; /groups works",
 		},
 		{
 			name: "both-groups-404", does: "answers 404 to both paths of the groups",

@@ -54,6 +54,10 @@ var deviations = []struct{ fault, does string }{
 func rudderStackBehaviours() []behaviour {
 	all := []behaviour{
 		{
+			name: "groups-gone", fault: "gone", on: groups, from: 2, does: "answers 410 to the first page of groups",
+			code: codes.FailedPrecondition, words: []string{"list groups", "410"},
+		},
+		{
 			name: "documented", fault: "-",
 			does: "answers as RFC 7643 and 7644 say: names in one field or in none, users who do not say whether they are active, two groups of one name",
 		},

@@ -12,11 +12,11 @@ import (
 // guruFaults are what Guru's documents leave open, and what was seen of it.
 var guruFaults = []Fault{
 	userGroups("usergroups-400", "400", Right, func(w http.ResponseWriter) { guruError(w, http.StatusBadRequest, "Invalid/Incomplete Request") }),
-	userGroups("usergroups-401", "401", Fails, func(w http.ResponseWriter) { guruError(w, http.StatusUnauthorized, "Request was unauthorized") }),
+	userGroups("usergroups-401", "401", Right, func(w http.ResponseWriter) { guruError(w, http.StatusUnauthorized, "Request was unauthorized") }),
 	userGroups("usergroups-403", "403", Right, func(w http.ResponseWriter) { guruError(w, http.StatusForbidden, "Forbidden access to the resource") }),
 	userGroups("usergroups-404", "404", Right, func(w http.ResponseWriter) { guruError(w, http.StatusNotFound, "Resource could not be found") }),
 	userGroups("usergroups-405", "405", Right, func(w http.ResponseWriter) { guruError(w, http.StatusMethodNotAllowed, "Method not allowed") }),
-	userGroups("usergroups-500", "500", Fails, func(w http.ResponseWriter) { guruError(w, http.StatusInternalServerError, "Internal error") }),
+	userGroups("usergroups-500", "500", Either, func(w http.ResponseWriter) { guruError(w, http.StatusInternalServerError, "Internal error") }),
 	userGroups("usergroups-object", "one group instead of a list", Right, func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "application/json;charset=utf-8")
 		_, _ = io.WriteString(w, `{"id":"usergroups","name":"usergroups","numberOfMembers":0}`)

@@ -41,7 +41,7 @@ func (s *Source) Describe(ctx context.Context) ([]directory.Fact, error) {
 		return facts, nil
 	}
 	via := unrouted
-	_, err = s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) {
+	_, err = s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) {
 		via = at.Route
 		rows, _, err := s.groups.fetch(ctx, s.client, at)
 		return directory.Page[directory.Group]{Rows: rows}, err

@@ -23,7 +23,7 @@ func (s *Source) Groups(ctx context.Context, text string) (directory.Page[direct
 
 func (s *Source) listGroups(ctx context.Context, text string) (directory.Page[directory.Group], error) {
 	if text == "" {
-		return s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at) })
+		return s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at) })
 	}
 	at, err := s.groups.parse(text)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Source) groupsAt(ctx context.Context, at cursor) (directory.Page[direct
 
 // peekGroups reads all of the first page and nothing beyond it.
 func (s *Source) peekGroups(ctx context.Context) ([]directory.Group, error) {
-	page, err := s.firstGroups(func(at cursor) (directory.Page[directory.Group], error) {
+	page, err := s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) {
 		rows, _, err := s.groups.fetch(ctx, s.client, at)
 		return directory.Page[directory.Group]{Rows: rows}, err
 	})
@@ -48,29 +48,46 @@ func (s *Source) peekGroups(ctx context.Context) ([]directory.Group, error) {
 
 // firstGroups reads groups/usergroups and, where that is not a list of groups,
 // reads groups. The cursor keeps to the one that worked.
-func (s *Source) firstGroups(read func(cursor) (directory.Page[directory.Group], error)) (directory.Page[directory.Group], error) {
+func (s *Source) firstGroups(ctx context.Context, read func(cursor) (directory.Page[directory.Group], error)) (directory.Page[directory.Group], error) {
 	page, first := read(s.groups.start(viaUserGroups))
-	if first == nil || !elsewhere(first) {
+	if first == nil || !s.servedElsewhere(ctx, first) {
 		return page, first
 	}
 	page, err := read(s.groups.start(viaGroups))
 	if err != nil {
-		return page, fmt.Errorf("neither of Guru's lists of groups can be read: %w; before that: %v", err, first) //nolint:errorlint // one code is enough
+		if rest.StatusOf(first) == http.StatusForbidden {
+			err, first = first, err // what the user may not read is the cause
+		}
+		return page, fmt.Errorf("neither of Guru's lists of groups can be read: %w; and: %v", err, first) //nolint:errorlint // one code is enough
 	}
 	return page, nil
 }
 
-// elsewhere says whether an answer means that the list of groups is served at
-// the other path: the path is not known, is taken for the id of a group, or
-// may not be read. A credential that is refused, and a vendor that is slow or
-// has a fault, are the same there.
-func elsewhere(err error) bool {
-	switch rest.StatusOf(err) {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+// servedElsewhere says whether an answer means that the list of groups is
+// served at the other path: the path is not known, is taken for the id of a
+// group, may not be read, or fails twice. Guru was seen to answer 401 to paths
+// that it does not know, so a 401 is judged by whether the same credential
+// reads the members. A limit is the same at both paths.
+func (s *Source) servedElsewhere(ctx context.Context, err error) bool {
+	if not := new(notListError); errors.As(err, &not) {
 		return true
 	}
-	var not *notListError
-	return errors.As(err, &not)
+	e := new(rest.Error)
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch {
+	case e.Status == 0: // a redirect to another origin, such as a login page
+		return e.Code == codes.FailedPrecondition
+	case e.Status == http.StatusUnauthorized:
+		return s.checkUsers(ctx) == nil
+	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests:
+		return false
+	case e.Status >= 500:
+		return s.userGroupsFailed.Swap(true)
+	default:
+		return e.Status >= 300
+	}
 }
 
 func groupsPath(via route) []string {

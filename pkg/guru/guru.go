@@ -15,6 +15,7 @@ package guru
 import (
 	"context"
 	"encoding/base64"
+	"sync/atomic"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 	"github.com/conductorone/baton-connectors/pkg/guru/config"
@@ -51,6 +52,9 @@ type Source struct {
 	groups   list[directory.Group]
 
 	checked progress
+	// userGroupsFailed says that groups/usergroups has answered with a fault of
+	// the server.
+	userGroupsFailed atomic.Bool
 	// usersAlone is that of the rest.Options.
 	usersAlone bool
 }

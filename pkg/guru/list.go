@@ -108,9 +108,19 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	if err != nil {
 		return nil, cursor{}, err
 	}
+	if endsEarly(rows, c) { // its rows may have gone since: a second reading tells
+		ctxzap.Extract(ctx).Warn("Guru announced a page and sent none: the list is read from its start", zap.Int("page", c.Page))
+		again := l.start(c.Route)
+		again.Restarts = c.Restarts + 1
+		return nil, again, nil
+	}
 	l.prefetch(ctx, client.Prefetch, next)
 	return rows, next, nil
 }
+
+// endsEarly says whether a page without rows is one that a page before it
+// announced.
+func endsEarly[T any](rows []T, c cursor) bool { return len(rows) == 0 && c.Page > 1 }
 
 // tokenRefused says whether Guru cannot decode the paging token, to which it
 // answers 400.
@@ -151,6 +161,12 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T,
 		rows, err := l.decode(a, c.Page)
 		if err != nil {
 			return nil, err
+		}
+		if endsEarly(rows, c) && c.Restarts >= maxRestarts {
+			return nil, a.Errorf(codes.FailedPrecondition, rest.Advice{
+				Cause: "Guru or a proxy left out the rest of the list",
+				Next:  "run the sync again; if it ends so again, report this message",
+			}, "page %d has no rows, although the page before it announced it, for the second time", c.Page)
 		}
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil {
