@@ -81,7 +81,10 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	if err != nil {
 		return p.explain(err, dir.path)
 	}
-	if err := done.publish(); err != nil {
+	if err := done.publish(); errors.Is(err, syscall.ENOSPC) {
+		return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
+			"%s: no space left for %s; it is as it was before; free some, and run again", p.info.Name, done.target.path)}
+	} else if err != nil {
 		return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), done.target.path, err)
 	}
 	done.summary.StartedAt, done.summary.EndedAt = began, time.Now()
