@@ -417,11 +417,12 @@ func connectors(t *testing.T) map[string]*schema {
 // are shown with.
 var tools = map[string]string{
 	"baton":      "-f -t --out",
+	"brew":       "",
 	"cd":         "",
 	"cosign":     "--bundle --certificate-identity-regexp --certificate-oidc-issuer",
 	"cp":         "",
 	"cut":        "-d -f",
-	"docker":     "--profile --env-file --memory --name --read-only --restart --rm --target --tmpfs --user -d -e -v",
+	"docker":     "--profile --env-file --memory --name --read-only --restart --rm --target --tmpfs --user -d -e -v -w",
 	"export":     "",
 	"gh":         "--repo",
 	"go":         "-cases -profile -report -run -summary -update",
@@ -852,7 +853,7 @@ func TestDocsQuoteWhatTheConnectorsSay(t *testing.T) {
 	}{
 		{"docs/rudderstack.mdx", "Message", append(shared, "rudderstack"), 9},
 		{"docs/guru.mdx", "Message", append(shared, "guru"), 9},
-		{"README.md", "You see", append(shared, "rudderstack", "guru"), 6},
+		{"docs/operations.md", "You see", append(shared, "rudderstack", "guru"), 7},
 	} {
 		text, err := os.ReadFile(filepath.Join("../..", page.path))
 		if err != nil {
