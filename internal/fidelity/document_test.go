@@ -27,46 +27,29 @@ const fidelityFile = "../../docs/fidelity.md"
 
 const fidelityIntro = `# What the vendor does, and what the sync says
 
-A person who is missing from a sync that succeeded loses access. So a sync has two outcomes and no third: the c1z
-holds exactly what the vendor said, or the sync fails, the file holds no finished sync, and one line says what
-failed, where (method and URL without its query), the likely cause and the next step.
-
-Each row below is a test. One of TestFidelity reads a simulator that behaves so, over HTTP, and compares every user,
-group and membership with the simulator's directory, or checks the failure: its gRPC code, its words, at most 200
-characters of the vendor's answer in it, a bounded number of requests. It reads twice: as a connector, with prefetch and
-four calls at a time, as the binaries do; and from the source itself, made anew for every call, without prefetch, as in
-a function that the cloud starts anew, the memberships both in one walk and group by group. Whatever it reads, it looks
-for the credential in cursors, errors, rows and the log. A retry waits as the SDK's syncer does, on a clock that jumps.
-Run one row with
-
-    go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'
-
-"Right" means that what is read equals the vendor's truth. A failure shows its gRPC code, which is also the exit code of the
-command: InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13, Unauthenticated 16.
-Aborted means that another run, later, may well succeed.
-
-This file is written by ` + "`go test ./internal/fidelity -run TestFidelityDocument -update`" + `, and a test fails when it is not
-what the tests say.
+A sync is right or it fails: "right" means that it read exactly what the vendor holds, and a failure names its gRPC
+code, which is also the exit code (InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13,
+Unauthenticated 16). Aborted means that a later run may succeed. Each row is a test against a simulated vendor that
+behaves like this, read once with prefetch and four parallel calls, and once with a new process for every call. Run one
+row with ` + "`go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'`" + `. A test writes this file
+(` + "`go test ./internal/fidelity -run TestFidelityDocument -update`" + `).
 `
 
 const fidelityLimits = `
 ## What no client can see
 
-- A row that the vendor leaves out of every answer, in a list that is whole otherwise.
-- At a SCIM server, an order of rows that changes from request to request is noticed when the rows received last are not
-  where they were. That is nearly always, but not certain.
-- Rows of Guru's that shift while they are read. Its paging token is opaque, and nothing documents whether it names a row,
-  as in these tests, or an index. Were it an index, a member who is removed between two pages would hide another one from
-  that sync, and the next sync would have them again.
-- A list at Guru's /groups/usergroups that is shorter than that at /groups.
-- A row that goes and comes back while the list is read.
-- Whether a SCIM server that does not page has exactly 50, 100, 200, 500 or 1,000 rows or cuts the list off there: the
-  sync fails and says so. One that cuts it off at another number and counts no further cannot be told from one that has
-  so many rows.
-- At a SCIM server, more than five rows that sort alike and come in another order at each request, where totalResults
-  does not tell.
-- A SCIM group that states that it has no members, where the group itself, asked for by its id, would name some. Where
-  it states nothing, it is asked for.
+- A row that the vendor leaves out of every answer.
+- A row that disappears and comes back while the list is read.
+- For Guru: a list at /groups/usergroups that is shorter than that at /groups. The connector asks /groups only if the
+  first is no list of groups.
+- For a SCIM server whose order changes with every request: the connector looks for the rows that it received last, and
+  nearly always notices. If more than five rows sort alike and totalResults does not help, it may not.
+- For a SCIM server that ignores paging and cuts a list off: the connector knows the usual limits of 50, 100, 200, 500
+  and 1,000 rows and fails. It cannot tell another limit from a list of that length.
+- For a SCIM group: a list that says the group has no members, when the group itself would name some. If the list says
+  nothing about members, the connector asks for the group.
+- For Guru: whether a paging token names a row or an index, which no document says. If it is an index, a member removed
+  between two pages hides another one until the next sync.
 `
 
 // TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.
