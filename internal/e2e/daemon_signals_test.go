@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
+	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
+)
+
+// TestDaemonEndsOnSignal shows that the process that a person or systemd ends
+// does end, whatever the vendor does, and that no process of it goes on
+// reading from the vendor.
+func TestDaemonEndsOnSignal(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, busy %v", sig, busy), func(t *testing.T) {
+				t.Parallel()
+				eachSite(t, func(t *testing.T, open newSite) {
+					s, plane := open(t, small), controlplane.Start(t)
+					reached := make(chan context.Context, 1000)
+					s.vendor.OnRequest(func(_ int, r *http.Request) {
+						reached <- r.Context()
+						<-r.Context().Done() // the client, or the test, has ended
+					})
+					d := startDaemon(t, s, plane, nil)
+					d.hello()
+					reading := context.Background()
+					if busy {
+						plane.Enqueue(controlplane.FullSync())
+						reading = await(d, reached)
+					} else {
+						d.event("GetTask", func(e controlplane.Event) bool { return e.Method == "GetTask" })
+					}
+					d.signal(sig)
+					code := d.ends()
+					// The shell's 128 + signal, the signal itself (-1), or a clean end.
+					if code != 0 && code != -1 && code != 128+int(sig) {
+						t.Errorf("the daemon ended with %d", code)
+					}
+					if busy {
+						select {
+						case <-reading.Done():
+						case <-time.After(promptly):
+							t.Error("a process of the daemon still reads from the vendor")
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestDaemonReclaimsWhatAKilledOneLeft shows that a daemon that was ended, in
+// the middle of a sync or between two, and restarted where it was, fills no
+// disk.
+func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, busy %v", sig, busy), func(t *testing.T) {
+				t.Parallel()
+				eachSite(t, func(t *testing.T, open newSite) { reclaim(t, open, sig, busy) })
+			})
+		}
+	}
+}
+
+// reclaim ends a daemon, in the middle of a sync or after one, and starts
+// another.
+func reclaim(t *testing.T, open newSite, sig syscall.Signal, busy bool) {
+	t.Helper()
+	s, plane, tmp := open(t, small), controlplane.Start(t), t.TempDir()
+	reached := make(chan struct{}, 1000)
+	if busy {
+		s.vendor.OnRequest(func(n int, r *http.Request) {
+			if n > 5 { // past the check of the credential: the sync has its files
+				reached <- struct{}{}
+				<-r.Context().Done()
+			}
+		})
+	}
+	id := plane.Enqueue(controlplane.FullSync())[0]
+	first := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
+	if busy {
+		first.heartbeat(id)
+		await(first, reached)
+	} else {
+		fixture.CompareTruth(t, first.synced(id), s.truth())
+	}
+	first.signal(sig)
+	first.ends()
+	var left []string
+	for _, pattern := range []string{"*", "*/*"} {
+		names, err := filepath.Glob(filepath.Join(tmp, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, names...)
+	}
+	if len(left) == 0 && sig == syscall.SIGKILL { // nobody can tidy up after that
+		t.Fatal("a daemon that was killed left nothing: this shows nothing")
+	}
+
+	s.vendor.OnRequest(nil)
+	second := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
+	id = plane.Enqueue(controlplane.FullSync())[0]
+	fixture.CompareTruth(t, second.synced(id), s.truth())
+	for _, name := range left {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
