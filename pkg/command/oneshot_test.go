@@ -207,6 +207,7 @@ func TestAnInterruptedSyncSaysSo(t *testing.T) {
 		{"INT", syscall.SIGINT, 130},
 		{"TERM", syscall.SIGTERM, 143},
 		{"HUP", syscall.SIGHUP, 129},
+		{"QUIT", syscall.SIGQUIT, 131},
 	} {
 		for _, path := range []string{"/check", "/users", "/groups/2/members"} {
 			t.Run(row.name+path, func(t *testing.T) {

@@ -16,7 +16,7 @@ var tempEnv = []string{"TMPDIR"}
 // whoever started the process had it ignore (nohup, a background job).
 func endSignals() []os.Signal {
 	var signals []os.Signal
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
 			signals = append(signals, s)
 		}
@@ -62,3 +62,6 @@ func renameOpen(f *os.File, from, to string) error {
 	defer f.Close() //nolint:errcheck // synced before
 	return os.Rename(from, to)
 }
+
+// isPrivate says whether nobody but its owner may use a file or directory.
+func isPrivate(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 == 0 }

@@ -32,3 +32,7 @@ func renameOpen(f *os.File, from, to string) error {
 	}
 	return os.Rename(from, to)
 }
+
+// isPrivate says whether nobody but its owner may use a file or directory. The
+// directory's permissions decide that here.
+func isPrivate(fs.FileInfo) bool { return true }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/conductorone/baton-sdk/pkg/tempdir"
 )
@@ -26,8 +27,8 @@ type workDir struct {
 }
 
 // newWorkDir makes a private directory in base. First it removes those that
-// killed runs of the same connector left there: directories with a name like
-// its own and a lock that nobody holds. It does not look at process ids, which
+// killed runs of the same connector left there: this user's private directories
+// with a name like its own and a lock that nobody holds. It does not look at process ids, which
 // repeat from container to container.
 func newWorkDir(base, name string) (*workDir, error) {
 	base, err := filepath.Abs(base)
@@ -108,7 +109,7 @@ func reclaim(base, name string) {
 			continue
 		}
 		path := filepath.Join(base, entry.Name())
-		if _, err := os.Lstat(filepath.Join(path, workDirLock)); err != nil {
+		if !belongsToARun(path) {
 			continue
 		}
 		lock, err := acquire(filepath.Join(path, workDirLock))
@@ -117,4 +118,16 @@ func reclaim(base, name string) {
 		}
 		(&workDir{path: path, lock: lock}).remove()
 	}
+}
+
+// belongsToARun says whether a directory with a name of ours was made by a run:
+// it is this user's, only this user's, and has a lock, or is still empty
+// because the run was killed before it made one.
+func belongsToARun(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() || !ownedByUs(info) || !isPrivate(info) {
+		return false
+	}
+	entries, err := os.ReadDir(path)
+	return err == nil && (len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == workDirLock && e.Type().IsRegular() }))
 }

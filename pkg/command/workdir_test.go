@@ -24,17 +24,23 @@ func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	mkdir("baton-test-1-2345", workDirLock, "big")
+	mkdir("baton-test-1-6789") // killed before it made the lock
 	keep := []string{
 		filepath.Base(alive.path),
 		"baton-test-2024-11",      // somebody's own: no lock file
 		"baton-test-1-2345-notes", // another shape
 		"baton-other-1-2345",      // another connector's
 		"c1z-pebble12345",         // the SDK's, of some other program
+		"baton-test-1-1111",       // one that others may write to: anybody can have made it
 	}
 	mkdir(keep[1], "report")
 	mkdir(keep[2], workDirLock)
 	mkdir(keep[3], workDirLock)
 	mkdir(keep[4])
+	mkdir(keep[5], workDirLock)
+	if err := os.Chmod(filepath.Join(base, keep[5]), 0o777); err != nil { //nolint:gosec // a trap in a shared directory
+		t.Fatal(err)
+	}
 
 	next, err := newWorkDir(base, "baton-test")
 	if err != nil {
@@ -45,8 +51,10 @@ func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
 			t.Errorf("%s was removed", name)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(base, "baton-test-1-2345")); !os.IsNotExist(err) {
-		t.Error("the killed run's directory is still there")
+	for _, stale := range []string{"baton-test-1-2345", "baton-test-1-6789"} {
+		if _, err := os.Stat(filepath.Join(base, stale)); !os.IsNotExist(err) {
+			t.Errorf("%s of a killed run is still there", stale)
+		}
 	}
 	next.remove()
 	alive.remove()
