@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 bin=$(pwd)/bin
 mkdir -p demo
 cd demo
-rm -f rudderstack.c1z guru.c1z
+rm -f rudderstack.c1z guru.c1z changes.csv
 
 work=$(mktemp -d)
 simulators=
@@ -66,16 +66,41 @@ for fault in ${DEMO_FAULTS:-}; do
 	set -- "$@" --fault "$fault"
 done
 set +f
-"$bin/simulators" --users 10 --groups 4 --members 3 --env-file "$work/env" "$@" >"$work/simulators" 2>&1 &
-simulators=$!
-tries=0
-until [ -e "$work/env" ]; do
-	kill -0 "$simulators" # fails if they have ended
-	tries=$((tries + 1))
-	[ "$tries" -lt 300 ]
-	sleep 0.1
-done
-. "$work/env"
+# start serves both vendors, with further faults or a day later.
+start() {
+	"$bin/simulators" --story --env-file "$work/env" "$@" >"$work/simulators" 2>&1 &
+	simulators=$!
+	tries=0
+	until [ -e "$work/env" ]; do
+		kill -0 "$simulators" # fails if they have ended
+		tries=$((tries + 1))
+		[ "$tries" -lt 300 ]
+		sleep 0.1
+	done
+	. "$work/env"
+}
+
+# stop ends them.
+stop() {
+	kill "$simulators"
+	wait "$simulators"
+	simulators=
+	rm "$work/env"
+}
+
+# show prints a command line and runs it, with the vendors' settings.
+show() {
+	printf '\n  $ %s\n' "$*"
+	tool=$1
+	shift
+	run clean \
+		BATON_RUDDERSTACK_SCIM_BASE_URL="$BATON_RUDDERSTACK_SCIM_BASE_URL" \
+		BATON_RUDDERSTACK_SCIM_TOKEN="$BATON_RUDDERSTACK_SCIM_TOKEN" \
+		BATON_BASE_URL="$BATON_BASE_URL" BATON_USER_EMAIL="$BATON_USER_EMAIL" BATON_API_TOKEN="$BATON_API_TOKEN" \
+		"$bin/$tool" "$@"
+}
+
+start "$@"
 echo "RudderStack and Guru are simulated on this machine, with people who do not exist."
 
 cat <<EOF
@@ -84,15 +109,9 @@ cat <<EOF
 
   \$ export BATON_RUDDERSTACK_SCIM_BASE_URL=$BATON_RUDDERSTACK_SCIM_BASE_URL
   \$ export BATON_RUDDERSTACK_SCIM_TOKEN=...
-  \$ baton-rudderstack --file rudderstack.c1z --log-level error
 EOF
-run clean \
-	BATON_RUDDERSTACK_SCIM_BASE_URL="$BATON_RUDDERSTACK_SCIM_BASE_URL" \
-	BATON_RUDDERSTACK_SCIM_TOKEN="$BATON_RUDDERSTACK_SCIM_TOKEN" \
-	"$bin/baton-rudderstack" --file rudderstack.c1z --log-level error
-look "The users:" 1,2 resources -t user -f rudderstack.c1z
-look "The groups:" 1,2 resources -t group -f rudderstack.c1z
-look "Who is in which group:" 3,5 grants -f rudderstack.c1z
+show baton-rudderstack --file rudderstack.c1z --log-level error
+look "Who is in which group. Data Engineering is itself a member of Analytics:" 3,5 grants -f rudderstack.c1z
 
 cat <<EOF
 
@@ -101,26 +120,32 @@ cat <<EOF
   \$ export BATON_BASE_URL=$BATON_BASE_URL    # for the simulator only
   \$ export BATON_USER_EMAIL=$BATON_USER_EMAIL
   \$ export BATON_API_TOKEN=...
-  \$ baton-guru --file guru.c1z --log-level error
 EOF
-run clean \
-	BATON_BASE_URL="$BATON_BASE_URL" \
-	BATON_USER_EMAIL="$BATON_USER_EMAIL" \
-	BATON_API_TOKEN="$BATON_API_TOKEN" \
-	"$bin/baton-guru" --file guru.c1z --log-level error
-look "The users:" 1,2 resources -t user -f guru.c1z
-look "The groups:" 1,2 resources -t group -f guru.c1z
-look "Who is in which group:" 3,5 grants -f guru.c1z
+show baton-guru check --log-level error
+show baton-guru --file guru.c1z --log-level error
+look "The users, by e-mail address:" 1,2 resources -t user -f guru.c1z
+
+stop
+start --later "$@"
+cat <<'EOF'
+
+== Guru, a day later ===========================================================
+
+  Somebody has left, somebody was disabled, and somebody has moved to another group.
+EOF
+show baton-guru --file guru.c1z --changes changes.csv --log-level error
+printf '\n  Who gained and lost access:\n  $ cut -d , -f 1,2,4,6 changes.csv\n'
+cut -d , -f 1,2,4,6 changes.csv | sed 's/^/    /'
 
 cat <<'EOF'
 
 == What next ===================================================================
 
-  The results are demo/rudderstack.c1z and demo/guru.c1z. Try:
+  The results are in demo/. Try:
 
-    bin/baton explorer -f demo/guru.c1z                  # browse it at http://localhost:8080
-    bin/baton export csv -f demo/guru.c1z --out guru.csv  # with e-mail addresses and statuses
-    bin/baton stats -f demo/guru.c1z
+    bin/baton explorer -f demo/guru.c1z    # browse it at http://localhost:8080
+    bin/baton export csv -f demo/guru.c1z --out guru.csv
 
-  For a real tenant set its own URL and credentials and leave BATON_BASE_URL out.
+  For a real tenant, set its URL and credentials, leave BATON_BASE_URL out, and start with
+  "baton-guru check" or "baton-rudderstack check".
 EOF

@@ -54,6 +54,8 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	seed := flags.Int("seed", 1, "what jitter and shares of requests are drawn from")
 	fast := flags.Bool("fast", false, "keep rendered rows, for benchmarks (the answers are the same)")
 	envFile := flags.String("env-file", "", "write the environment of the connectors to this file once both serve")
+	story := flags.Bool("story", false, "serve the few people and groups of the demo")
+	later := flags.Bool("later", false, "with -story: serve it a day later, when somebody has left and others have moved")
 	list := flags.Bool("list-faults", false, "list the faults and end")
 	var faults []fault
 	flags.Func("fault", "misbehave, such as rate-limit-seconds or server-error,every=20,path=/Users; may be repeated", func(text string) error {
@@ -87,10 +89,19 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 		}
 		return chosen
 	}
+	if *story {
+		size = simulator.Size{Users: 9, GroupSizes: []int{0, 0, 0, 0}}
+	}
 	rudderStack := simulator.NewRudderStack(size, options("rudderstack")...).Start(nil)
 	defer rudderStack.Close()
 	guru := simulator.NewGuru(size, options("guru")...).Start(nil)
 	defer guru.Close()
+	if *story {
+		groups := rudderStack.GroupIDs()
+		rudderStack.Nest(groups[0], groups[2])
+		tell(rudderStack.Server, *later)
+		tell(guru.Server, *later)
+	}
 
 	env := environment(append(rudderStack.Env(), guru.Env()...))
 	if *envFile != "" {
@@ -108,6 +119,27 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// tell puts the demo's story into a directory: four groups with names of their
+// own. Later, somebody has left, somebody is disabled and somebody has moved.
+func tell(s *simulator.Server, later bool) {
+	users, groups := s.UserIDs(), s.GroupIDs()
+	for i, name := range []string{"Analytics", "Billing", "Data Engineering", "Support"} {
+		s.EditGroup(groups[i], func(t *simulator.Team) { t.Name = name })
+	}
+	for group, members := range [][]int{{0, 1, 2}, {2, 3}, {4, 5, 6}, {6, 7}} {
+		for _, member := range members {
+			s.AddMember(groups[group], users[member])
+		}
+	}
+	if !later {
+		return
+	}
+	s.DeleteUser(users[7])
+	s.Disable(users[3])
+	s.RemoveMember(groups[2], users[5])
+	s.AddMember(groups[1], users[5])
 }
 
 type fault struct {
