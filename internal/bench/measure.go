@@ -199,5 +199,7 @@ func fewest(vendor string, s Size) int {
 	if vendor == "guru" {
 		return 3 + pages(s.Users, 50) + 1 + s.Groups*pages(s.Members, 100)
 	}
-	return 2 + pages(s.Users, 100) + 2*pages(s.Groups, 100)
+	// Pages of 100 rows overlap by 5, and a list ends at a page with nothing new.
+	walk := func(rows int) int { return pages(rows-5, 95) + 1 }
+	return 2 + walk(s.Users) + 2*walk(s.Groups)
 }

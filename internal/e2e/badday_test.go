@@ -171,7 +171,7 @@ func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
 				if fixture.Finished(t, run.file) {
 					t.Error("the file holds a finished sync")
 				}
-				if n := len(s.vendor.Requests()); n > 40 {
+				if n := len(s.vendor.Requests()); n > 100 { // Guru's members of 40 groups are prefetched
 					t.Errorf("%d requests were sent", n)
 				}
 				if mib := peak() >> 10; runtime.GOOS == "linux" && (mib < 10 || mib > 400) {
