@@ -14,6 +14,7 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/bid"
 	"github.com/conductorone/baton-sdk/pkg/connectorclient"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
+	"github.com/conductorone/baton-sdk/pkg/sdk"
 	sdksync "github.com/conductorone/baton-sdk/pkg/sync"
 	"github.com/conductorone/baton-sdk/pkg/types"
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
@@ -124,7 +125,8 @@ func (s *oneShotServer) Validate(ctx context.Context, request *v2.ConnectorServi
 	var fault *rest.Error
 	switch _, err := s.connector.Validate(ctx); {
 	case err == nil:
-		return &v2.ConnectorServiceValidateResponse{}, nil
+		// By the version the syncer knows that it can name the sync in its calls.
+		return v2.ConnectorServiceValidateResponse_builder{SdkVersion: sdk.Version}.Build(), nil
 	case errors.As(err, &fault) && fault.Refused:
 		return nil, err
 	default:
