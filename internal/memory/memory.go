@@ -13,7 +13,10 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// Source serves its fields, PageSize rows a page (0 for directory.MaxRows).
+// defaultPageSize is how many rows a page has unless a Source says otherwise.
+const defaultPageSize = 750
+
+// Source serves its fields, PageSize rows a page (0 for defaultPageSize).
 type Source struct {
 	UserRows  []directory.User
 	GroupRows []directory.Group
@@ -62,7 +65,7 @@ func page[T any](rows []T, cursor string, size int) (directory.Page[T], error) {
 		}
 	}
 	if size <= 0 {
-		size = directory.MaxRows
+		size = defaultPageSize
 	}
 	to := min(from+size, len(rows))
 	out := directory.Page[T]{Rows: rows[from:to], Total: len(rows)}
@@ -84,7 +87,7 @@ func (s *ManySource) Memberships(_ context.Context, cursor string) (directory.Pa
 	}
 	size := s.PageSize
 	if size <= 0 {
-		size = directory.MaxRows
+		size = defaultPageSize
 	}
 	var out directory.Page[directory.Membership]
 	for ; at.group < len(s.GroupRows); at = (position{group: at.group + 1}) {

@@ -136,7 +136,7 @@ func TestIDsThatCannotBeKeptFailTheSync(t *testing.T) {
 	}
 }
 
-// TestLargestPagesPass shows that directory.MaxRows rows of the greatest size
+// TestLargestPagesPass shows that 750 rows of the greatest size
 // that C1 keeps stay below what the transport takes.
 func TestLargestPagesPass(t *testing.T) {
 	t.Parallel()
@@ -146,7 +146,7 @@ func TestLargestPagesPass(t *testing.T) {
 	group := long + "grou"
 	source.GroupRows = []directory.Group{{ID: group, Name: long}}
 	truth.Groups[group] = simulator.Group{Name: long}
-	for i := range directory.MaxRows {
+	for i := range 750 {
 		id := fmt.Sprintf("%s%04d", long, i)
 		source.UserRows = append(source.UserRows, directory.User{ID: id, DisplayName: id})
 		truth.Users[id] = simulator.User{Name: id}

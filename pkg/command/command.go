@@ -141,9 +141,14 @@ type connected struct {
 // connect makes the connector for a configuration. It does no input or output.
 func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts) (*connected, error) {
 	c := &connected{tally: &connector.Tally{}, stats: &rest.Stats{}}
-	var err error
+	// Every connector has this setting; on Lambda it comes from C1.
+	outage, err := setting(outageFlag).Minutes(cfg.GetInt(outageFlag))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.info.Name, err)
+	}
 	c.source, err = p.newSource(ctx, cfg, rest.Options{
 		Name: p.info.Name, Version: p.version, Stats: c.stats,
+		Outage: outage,
 		// A Lambda function is frozen between calls.
 		ReadAhead: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
 		Egress:    egress(options.EgressPolicy),

@@ -22,6 +22,10 @@ const (
 	acceptEmptyFlag = "accept-empty"
 )
 
+// outageFlag is the setting of every connector for how long its vendor may be
+// out of reach.
+const outageFlag = "outage-minutes"
+
 // setting names a flag and its environment variable in messages.
 func setting(name string) rest.Setting { return rest.Setting(name) }
 

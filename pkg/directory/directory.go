@@ -71,10 +71,6 @@ type Membership struct {
 	Member  Member
 }
 
-// MaxRows is how many rows some sources put on a page. pkg/connector takes
-// pages of any size; this goes when no source uses it any more.
-const MaxRows = 750
-
 // MaxSiblings is the most siblings that a page may name, a limit of the SDK's.
 const MaxSiblings = 1024
 

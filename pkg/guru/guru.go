@@ -80,13 +80,6 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (*Source, err
 	if err != nil {
 		return nil, err
 	}
-	outage, err := rest.Setting(config.OutageMinutes).Minutes(cfg.OutageMinutes)
-	if err != nil {
-		return nil, err
-	}
-	if outage > 0 {
-		opts.Outage = outage
-	}
 	if opts.Now == nil {
 		opts.Now = rest.WallClock
 	}

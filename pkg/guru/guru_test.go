@@ -938,7 +938,6 @@ func TestConfigurationFaultsNameTheirField(t *testing.T) {
 		{"no token", func(c *config.Guru) { c.ApiToken = "\n" }, "--api-token"},
 		{"broken token", func(c *config.Guru) { c.ApiToken = testToken + "\nx" }, "BATON_API_TOKEN"},
 		{"http", func(c *config.Guru) { c.BaseUrl = "http://api.example.com/api/v1" }, "--base-url"},
-		{"negative outage", func(c *config.Guru) { c.OutageMinutes = -1 }, "--outage-minutes"},
 	}
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {

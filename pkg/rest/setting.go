@@ -67,11 +67,12 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Minutes returns a number of minutes as a duration; 0 stays 0 and stands for a
-// default.
+// Minutes returns a number of minutes, at most a year, as a duration. 0 stays 0
+// and stands for a default.
 func (s Setting) Minutes(n int) (time.Duration, error) {
-	if n < 0 {
-		return 0, s.refused("is negative; give a number of minutes")
+	const year = 365 * 24 * 60
+	if n < 0 || n > year {
+		return 0, s.refused(fmt.Sprintf("is not between 0 and %d minutes", year))
 	}
 	return time.Duration(n) * time.Minute, nil
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestBaseURL shows which base URLs a request would go wrong with, and that
@@ -103,5 +104,20 @@ func checkSetting(t *testing.T, in string, err error, name, fault string) {
 		t.Errorf("%q: the message shows the value: %q", in, err)
 	case strings.Contains(err.Error(), "\n"):
 		t.Errorf("%q: not one line: %q", in, err)
+	}
+}
+
+// A number that overflows would become another limit in silence.
+func TestMinutesAreBounded(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]time.Duration{0: 0, 15: 15 * time.Minute, 525600: 365 * 24 * time.Hour} {
+		if got, err := Setting("outage-minutes").Minutes(n); err != nil || got != want {
+			t.Errorf("%d: got %v, %v, want %v", n, got, err, want)
+		}
+	}
+	for _, n := range []int{-1, 525601, 153722868} {
+		if _, err := Setting("outage-minutes").Minutes(n); err == nil || !strings.Contains(err.Error(), "--outage-minutes (BATON_OUTAGE_MINUTES)") {
+			t.Errorf("%d: %v", n, err)
+		}
 	}
 }

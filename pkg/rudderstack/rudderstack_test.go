@@ -25,12 +25,11 @@ func TestAFaultOfTheConfigurationNamesItsFlagAndHidesTheValue(t *testing.T) {
 		change func(*config.Rudderstack)
 		flag   string
 	}{
-		"no base URL":     {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = " " }, "--rudderstack-scim-base-url (BATON_RUDDERSTACK_SCIM_BASE_URL)"},
-		"a relative one":  {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = "/hidden/v2" }, "--rudderstack-scim-base-url"},
-		"http":            {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = "http://hidden.example.com/scim/v2" }, "--rudderstack-scim-base-url"},
-		"a blank token":   {func(c *config.Rudderstack) { c.RudderstackScimToken = " \n" }, "--rudderstack-scim-token (BATON_RUDDERSTACK_SCIM_TOKEN)"},
-		"a torn token":    {func(c *config.Rudderstack) { c.RudderstackScimToken = "hidden\nhidden" }, "--rudderstack-scim-token"},
-		"negative outage": {func(c *config.Rudderstack) { c.OutageMinutes = -1 }, "--outage-minutes (BATON_OUTAGE_MINUTES)"},
+		"no base URL":    {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = " " }, "--rudderstack-scim-base-url (BATON_RUDDERSTACK_SCIM_BASE_URL)"},
+		"a relative one": {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = "/hidden/v2" }, "--rudderstack-scim-base-url"},
+		"http":           {func(c *config.Rudderstack) { c.RudderstackScimBaseUrl = "http://hidden.example.com/scim/v2" }, "--rudderstack-scim-base-url"},
+		"a blank token":  {func(c *config.Rudderstack) { c.RudderstackScimToken = " \n" }, "--rudderstack-scim-token (BATON_RUDDERSTACK_SCIM_TOKEN)"},
+		"a torn token":   {func(c *config.Rudderstack) { c.RudderstackScimToken = "hidden\nhidden" }, "--rudderstack-scim-token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good

@@ -16,6 +16,9 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
+// pageSize is how many rows a page has.
+const pageSize = 750
+
 // Rows is a whole directory. Principals holds everybody who is in a group
 // once; Members holds, group by group, indices into it, so that a million
 // memberships load in the time that a million numbers take.
@@ -168,15 +171,15 @@ func (s *Source) Memberships(_ context.Context, cursor string) (directory.Page[d
 	at := 0
 	if cursor != "" {
 		var err error
-		if at, err = strconv.Atoi(cursor); err != nil || at < 0 || at*directory.MaxRows > len(s.all) {
+		if at, err = strconv.Atoi(cursor); err != nil || at < 0 || at*pageSize > len(s.all) {
 			return directory.Page[directory.Membership]{}, fmt.Errorf("%q is no cursor of this list", cursor)
 		}
 	}
-	page := directory.Page[directory.Membership]{Rows: s.all[at*directory.MaxRows : min((at+1)*directory.MaxRows, len(s.all))]}
+	page := directory.Page[directory.Membership]{Rows: s.all[at*pageSize : min((at+1)*pageSize, len(s.all))]}
 	if at%fan != 0 {
 		return page, nil
 	}
-	for next := at + 1; next*directory.MaxRows < len(s.all); next++ {
+	for next := at + 1; next*pageSize < len(s.all); next++ {
 		if next == at+fan {
 			page.Next = strconv.Itoa(next)
 			break

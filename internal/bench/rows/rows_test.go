@@ -26,7 +26,7 @@ func TestRowsSurvive(t *testing.T) {
 		MemberRows: map[string][]directory.Member{"outer": {{ID: "large", IsGroup: true}, {ID: "a"}}},
 	}
 	// More pages than one page may name.
-	for i := range 220 * directory.MaxRows {
+	for i := range 220 * 750 {
 		from.MemberRows["large"] = append(from.MemberRows["large"], directory.Member{ID: fmt.Sprint(i)})
 	}
 	for name, source := range map[string]directory.Source{"group by group": from, "all at once": &memory.ManySource{Source: *from}} {

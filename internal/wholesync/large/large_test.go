@@ -101,7 +101,7 @@ func TestOneBodyOfMembers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if pages > size/directory.MaxRows+1 {
+				if pages > size/750+1 {
 					t.Fatalf("page %d has %d rows", pages, len(page.Rows))
 				}
 				for _, row := range page.Rows {
