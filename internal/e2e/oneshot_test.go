@@ -159,9 +159,9 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 	eachSite(t, func(t *testing.T, newSite newSite) {
 		n := newSite(t, small).requests(t)
 		for _, at := range []int{3, n / 2, n - 1} {
-			// A page that was asked for before its time is asked for again, so
-			// that one refusal alone may do no harm.
-			s := newSite(t, small, simulator.WithFault("forbidden", simulator.When{From: at, To: at + 5}))
+			// A page that was prefetched is asked for again, so a few refusals
+			// alone may do no harm: as many are refused as a sync asks for.
+			s := newSite(t, small, simulator.WithFault("forbidden", simulator.When{From: at, To: at + n}))
 			run := s.sync(t, nil)
 			if code := run.wait(); code != 7 {
 				t.Fatalf("refused at request %d of %d: exit code %d", at, n, code)
@@ -169,7 +169,7 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 			run.leaves(t)
 			s.change()
 			// What it did not use up strikes the next.
-			for range 6 {
+			for range 2 * n {
 				if run = s.sync(t, run); run.wait() == 0 {
 					break
 				}
