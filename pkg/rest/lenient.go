@@ -86,13 +86,21 @@ type Bool struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (f *Bool) UnmarshalJSON(b []byte) error {
 	*f = Bool{}
+	switch string(b) { // most need no decoding
+	case "true":
+		*f = Bool{Value: true, Stated: true}
+		return nil
+	case "false":
+		*f = Bool{Stated: true}
+		return nil
+	}
 	var t Text
 	_ = t.UnmarshalJSON(b) // never fails
-	written := strings.ToLower(t.Trim())
 	if t.Invalid {
-		written = string(b)
+		f.Invalid = true
+		return nil
 	}
-	switch written {
+	switch strings.ToLower(t.Trim()) {
 	case "true", "1":
 		*f = Bool{Value: true, Stated: true}
 	case "false", "0":

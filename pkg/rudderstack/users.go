@@ -15,17 +15,17 @@ import (
 
 // userRow is what is read of a SCIM user (RFC 7643, sections 3.1, 4.1 and 4.3).
 type userRow struct {
-	ID          rest.Text                `json:"id"`
-	ExternalID  rest.Text                `json:"externalId"`
-	UserName    rest.Text                `json:"userName"`
-	DisplayName rest.Text                `json:"displayName"`
-	Title       rest.Text                `json:"title"`
-	UserType    rest.Text                `json:"userType"`
-	Name        rest.Object[nameRow]     `json:"name"`
-	Emails      rest.OneOrMany[emailRow] `json:"emails"`
-	Active      rest.Bool                `json:"active"`
-	Meta        rest.Object[metaRow]     `json:"meta"`
-	Enterprise  rest.Object[enterprise]  `json:"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"`
+	ID          rest.Text               `json:"id"`
+	ExternalID  rest.Text               `json:"externalId"`
+	UserName    rest.Text               `json:"userName"`
+	DisplayName rest.Text               `json:"displayName"`
+	Title       rest.Text               `json:"title"`
+	UserType    rest.Text               `json:"userType"`
+	Name        rest.Object[nameRow]    `json:"name"`
+	Emails      emailRows               `json:"emails"`
+	Active      rest.Bool               `json:"active"`
+	Meta        rest.Object[metaRow]    `json:"meta"`
+	Enterprise  rest.Object[enterprise] `json:"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"`
 }
 
 type nameRow struct {
@@ -34,20 +34,29 @@ type nameRow struct {
 	FamilyName rest.Text `json:"familyName"`
 }
 
-// emailRow is one of a user's e-mail addresses. Servers also write the bare
-// address.
+// emailRow is one of a user's e-mail addresses.
 type emailRow struct {
 	Value   rest.Text `json:"value"`
 	Primary rest.Bool `json:"primary"`
 }
 
+type emailRows []emailRow
+
 // UnmarshalJSON implements json.Unmarshaler. It never fails: an e-mail address
-// is not worth failing a row for.
-func (e *emailRow) UnmarshalJSON(b []byte) error {
-	type object emailRow // without this method
-	if json.Unmarshal(b, (*object)(e)) != nil {
-		*e = emailRow{}
-		_ = e.Value.UnmarshalJSON(b) // never fails
+// is not worth failing a row for. Servers also write the bare address in place
+// of an object.
+func (m *emailRows) UnmarshalJSON(b []byte) error {
+	if (*rest.OneOrMany[emailRow])(m).UnmarshalJSON(b) == nil { // nearly always, and the fastest
+		return nil
+	}
+	var elements rest.OneOrMany[json.RawMessage]
+	_ = elements.UnmarshalJSON(b) // never fails
+	*m = make(emailRows, len(elements))
+	for i, element := range elements {
+		row := &(*m)[i]
+		if json.Unmarshal(element, row) != nil {
+			_ = row.Value.UnmarshalJSON(element) // never fails
+		}
 	}
 	return nil
 }
