@@ -30,7 +30,7 @@ func exactNames(text []byte) []byte {
 		if end >= len(text) {
 			break // not JSON
 		}
-		if after := bytes.TrimLeft(text[end+1:], " \t\r\n"); len(after) > 0 && after[0] == ':' && misspelt(text[i:end+1], escaped) {
+		if startsWithColon(text[end+1:]) && misspelt(text[i:end+1], escaped) {
 			if &out[0] == &text[0] {
 				out = slices.Clone(text)
 			}
@@ -49,9 +49,34 @@ func exactNames(text []byte) []byte {
 
 // misspelt says whether a quoted name is one of the names but for letter case.
 func misspelt(quoted []byte, escaped bool) bool {
-	name := string(quoted[1 : len(quoted)-1])
-	if escaped && json.Unmarshal(quoted, &name) != nil {
+	name := quoted[1 : len(quoted)-1]
+	if escaped {
+		var text string
+		if json.Unmarshal(quoted, &text) != nil {
+			return false
+		}
+		name = []byte(text)
+	}
+	if slices.Contains(names, string(name)) {
 		return false
 	}
-	return !slices.Contains(names, name) && slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(known, name) })
+	for _, known := range names {
+		if strings.EqualFold(known, string(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// startsWithColon says whether a text begins with a colon, after white space or
+// none.
+func startsWithColon(text []byte) bool {
+	for _, c := range text {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c == ':'
+		}
+	}
+	return false
 }
