@@ -27,7 +27,7 @@ const fidelityFile = "../../docs/fidelity.md"
 
 const fidelityIntro = `# What the vendor does, and what the sync says
 
-A sync is right or it fails: "right" means that it read exactly what the vendor holds, and a failure names its gRPC
+A sync is right or it fails. "Right" means that it read exactly what the vendor holds. A failure names its gRPC
 code, which is also the exit code (InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13,
 Unauthenticated 16). Aborted means that a later run may succeed. Each row is a test against a simulated vendor that
 behaves like this, read once with prefetch and four parallel calls, and once with a new process for every call. Run one
