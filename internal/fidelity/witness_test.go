@@ -34,6 +34,10 @@ func witnessBehaviours() []behaviour {
 	}
 	return append(all, []behaviour{
 		{
+			vendor: ofRudderStack, name: "errors-as-empty-lists", on: users, from: 2, does: "answers with totalResults 0, no rows, and errors or rows of another name beside them",
+			code: codes.FailedPrecondition, words: []string{"list users", "no rows, but an error or another list beside them"},
+		},
+		{
 			vendor: ofGuru, name: "row-ids-of-their-own", does: "lists members whose rows have ids that are no addresses",
 		},
 		{

@@ -29,6 +29,15 @@ var witnessFaults = []Fault{
 		seed: func(s *Server) { s.dir.people = nil },
 	},
 	{
+		Name: "errors-as-empty-lists", Vendor: "rudderstack", Outcome: Fails, What: "lists of users state no rows, and errors beside them",
+		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
+			if list, ok := body.(map[string]any); ok && isUserList(r) {
+				list["totalResults"], list["Resources"], list["errors"] = 0, []any{}, []any{map[string]any{"message": "the directory is out of reach"}}
+			}
+			return body
+		}),
+	},
+	{
 		Name: "one-address-twice", Vendor: "guru", Outcome: Either, What: "the third user has the address of the second in capitals, and an id of its own",
 		wrap: perRow(isUserList, func(s *Server, i int, row map[string]any) {
 			if user, ok := row["user"].(map[string]any); ok && i == 2 {

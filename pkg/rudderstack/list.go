@@ -1,6 +1,7 @@
 package rudderstack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,6 @@ type listResponse[T any] struct {
 	TotalResults rest.Int                  `json:"totalResults"`
 	Resources    []T                       `json:"Resources"`
 	NextCursor   rest.Text                 `json:"nextCursor"`
-	Error        json.RawMessage           `json:"error"`
 }
 
 const (
@@ -72,7 +72,7 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 	}
 	total, stated := list.TotalResults, list.TotalResults.Stated || list.TotalResults.Invalid
 	switch {
-	case failed, len(list.Resources) == 0 && len(list.Error) > 0 && string(list.Error) != "null":
+	case failed:
 		return none, a.Fault("the answer is an error, not a SCIM list", "the server reports a failure with a status of success")
 	case a.First() != '{', !listed && !stated && list.Resources == nil:
 		return none, a.Fault("the answer is not a SCIM list", "")
@@ -87,6 +87,8 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "totalResults is not a number of rows")
 	case total.Stated && total.Value == 0 && len(list.Resources) > 0:
 		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "the list states totalResults 0 and brings %d rows", len(list.Resources))
+	case len(list.Resources) == 0 && saysMore(a.Body):
+		return none, a.Fault("the list has no rows, but an error or another list beside them", "the server reports a failure as an empty list, or names its rows otherwise than RFC 7644")
 	}
 	p := page[T]{rows: list.Resources, total: -1, bytes: len(a.Body)}
 	if total.Stated {
@@ -98,6 +100,33 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 		}
 	}
 	return p, nil
+}
+
+// saysMore says whether a list without rows has something else to say: an
+// error, or rows in an attribute of another name, such as Users. To take such
+// an answer for "nobody" would take everybody's access away.
+func saysMore(body []byte) bool {
+	var attributes map[string]json.RawMessage
+	if json.Unmarshal(body, &attributes) != nil {
+		return false
+	}
+	for name, value := range attributes {
+		switch text := string(bytes.Join(bytes.Fields(value), nil)); text {
+		case "null", `""`, "[]", "{}", "false", "0":
+			continue
+		default:
+			switch strings.ToLower(name) {
+			case "schemas":
+			case "error", "errors", "message", "detail", "details", "scimtype":
+				return true
+			default:
+				if text[0] == '[' {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // fault says what is wrong with a row, nil for nothing.

@@ -36,6 +36,10 @@ func TestOnlyAListIsAList(t *testing.T) {
 		{"an empty object", "{}", codes.FailedPrecondition},
 		{"an error", `{"error":"oops"}`, codes.FailedPrecondition},
 		{"an error beside a total", `{"error":{"message":"oops"},"totalResults":0}`, codes.FailedPrecondition},
+		{"errors beside a total", `{"errors":[{"code":"scim.down"}],"totalResults":0,"Resources":[]}`, codes.FailedPrecondition},
+		{"a message beside a total", `{"Message":"SCIM is not enabled","totalResults":0}`, codes.FailedPrecondition},
+		{"a detail beside a total", `{"detail":"not for you","totalResults":0,"Resources":null}`, codes.FailedPrecondition},
+		{"rows of another name", `{"totalResults":0,"Resources":[],"Users":[{"id":"1"}]}`, codes.FailedPrecondition},
 		{"a SCIM error without more", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"detail":"oops","status":"500"}`, codes.FailedPrecondition},
 		{"a SCIM error", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":400,"totalResults":0}`, codes.FailedPrecondition},
 		{"a user", `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"id":"1"}`, codes.FailedPrecondition},
@@ -90,6 +94,7 @@ func TestAListOfNoneIsATruth(t *testing.T) {
 		`{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0}`,
 		`{"SCHEMAS":["URN:ietf:params:scim:api:messages:2.0:LISTRESPONSE"],"TOTALRESULTS":"0","RESOURCES":null}`,
 		`{"schemas":"urn:ietf:params:scim:api:messages:2.0:ListResponse","totalResults":0,"Resources":[],"error":null}`,
+		`{"totalResults":0,"Resources":[],"errors": [ ],"message":"","startIndex":1,"itemsPerPage":0,"requestId":"7f","meta":{"resourceType":"ListResponse"}}`,
 	} {
 		server := &scim{other: func(w http.ResponseWriter, _ *http.Request) bool {
 			fmt.Fprint(w, body)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -450,6 +451,33 @@ func TestOneGroupByItsID(t *testing.T) {
 	}
 	if _, err = source.Group(t.Context(), "other"); codeOf(err) != codes.FailedPrecondition {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestOnlyNotFoundMeansDeleted: a group that is refused or out of reach is not
+// gone, whether the list has it or not.
+func TestOnlyNotFoundMeansDeleted(t *testing.T) {
+	for httpStatus, code := range map[int]codes.Code{
+		401: codes.Unauthenticated, 403: codes.PermissionDenied, 409: codes.AlreadyExists, 423: codes.FailedPrecondition, 500: codes.Unavailable,
+	} {
+		for _, id := range []string{"g00002", "unlisted"} {
+			server := &scim{groups: ids("g", 3)}
+			server.other = func(w http.ResponseWriter, r *http.Request) bool {
+				if strings.HasSuffix(r.URL.Path, "/Groups") {
+					return false
+				}
+				w.WriteHeader(httpStatus)
+				return true
+			}
+			source := server.start(t)
+			_, err := source.Group(t.Context(), id)
+			_, err2 := source.Members(t.Context(), id, "")
+			for _, err := range []error{err, err2} {
+				if codeOf(err) != code || !strings.Contains(err.Error(), "/Groups/"+id+": "+strconv.Itoa(httpStatus)) {
+					t.Errorf("%s at %d: %v", id, httpStatus, err)
+				}
+			}
+		}
 	}
 }
 
