@@ -79,6 +79,16 @@ func guruBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"members", "an empty answer where a list belongs"},
 		},
 		{
+			name: "announced-page-204",
+			does: "answers 204 to a page of members that the page before it announced",
+			code: codes.FailedPrecondition, words: []string{"list users", "/members", "announced more"}, but: "after the list has been read a second time",
+		},
+		{
+			name: "group-members-page-204", fault: "no-content", on: members, from: 2, size: &simulator.Size{Users: 150, GroupSizes: []int{150}, WithoutAllMembers: true},
+			does: "answers 204 to a page of a group's members that the page before it announced, and to the group's first page from then on",
+			code: codes.FailedPrecondition, words: []string{"list the members of a group", "announced more"},
+		},
+		{
 			name: "token-cycle", does: "leads from the last page of members to the first again",
 			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself"},
 		},

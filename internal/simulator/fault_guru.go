@@ -221,6 +221,10 @@ var guruFaults = []Fault{
 		Name: "members-page-blank", Vendor: "guru", Outcome: Fails, What: "200 without a body on the later pages of groups' members",
 		wrap: when(func(r *http.Request) bool { return isMembersOfGroup(r) && r.URL.Query().Has("token") }, func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }),
 	},
+	{
+		Name: "announced-page-204", Vendor: "guru", Outcome: Fails, What: "204 on the later pages of /members",
+		wrap: when(func(r *http.Request) bool { return pathOf(r) == "/members" && r.URL.Query().Has("token") }, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }),
+	},
 	empty("empty-array", "an empty group's members answer []", sendEmptyList),
 	empty("empty-body", "an empty group's members answer 200 without a body", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }),
 	{

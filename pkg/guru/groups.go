@@ -98,11 +98,7 @@ func groupsPath(via route) []string {
 }
 
 func decodeGroups(a *rest.Answer, page int) ([]directory.Group, error) {
-	empty := noneIsEmpty
-	if page > 1 {
-		empty = noContentIsEmpty
-	}
-	rows, err := decodeList[groupRow](a, page, empty)
+	rows, err := decodeList[groupRow](a, page, false)
 	if err != nil {
 		return nil, err
 	}

@@ -512,6 +512,29 @@ func TestAnAnnouncedPageThatIsEmptyOnce(t *testing.T) {
 	}
 }
 
+// TestAnAnnouncedPageThatNeverComes: a list whose second reading brings less
+// than the first is not whole, however it says so.
+func TestAnAnnouncedPageThatNeverComes(t *testing.T) {
+	t.Parallel()
+	for name, none := range map[string]http.HandlerFunc{"204": reply(http.StatusNoContent, ""), "[]": say("[]")} {
+		for _, again := range []bool{false, true} {
+			v := newVendor(t, nil)
+			v.set(answers{
+				"groups/g1/members": linked(say(array(groupMemberJSON("a@example.com"))), toPage("groups/g1/members", "2")),
+				"groups/g1/members?token=2": func(w http.ResponseWriter, r *http.Request) {
+					if again { // the first page is empty by then
+						v.set(answers{"groups/g1/members": none})
+					}
+					none(w, r)
+				},
+			})
+			_, err := v.source(t, rest.Options{}).membersOf(t, "g1")
+			t.Log(name, again)
+			wantError(t, err, codes.FailedPrecondition, "has no rows although the list announced more")
+		}
+	}
+}
+
 func TestMembersThatAreNotFound(t *testing.T) {
 	t.Parallel()
 	missing := reply(404, `{"message":"Resource could not be found"}`)

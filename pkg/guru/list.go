@@ -118,9 +118,11 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	return rows, next, nil
 }
 
-// endsEarly says whether a page without rows is one that a page before it
-// announced.
-func endsEarly[T any](rows []T, c cursor) bool { return len(rows) == 0 && c.Page > 1 }
+// endsEarly says whether a page has no rows although the list has more: a page
+// before it announced it, or the list had rows when it was read before.
+func endsEarly[T any](rows []T, c cursor) bool {
+	return len(rows) == 0 && (c.Page > 1 || c.Restarts > 0)
+}
 
 // tokenRefused says whether Guru cannot decode the paging token, to which it
 // answers 400.
@@ -166,7 +168,7 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T,
 			return nil, a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "Guru or a proxy left out the rest of the list",
 				Next:  "run the sync again; if it ends so again, report this message",
-			}, "page %d has no rows, although the page before it announced it, for the second time", c.Page)
+			}, "page %d has no rows although the list announced more, and that on a second reading", c.Page)
 		}
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil {
@@ -230,22 +232,14 @@ type notListError struct{ err error }
 func (e *notListError) Error() string { return e.err.Error() }
 func (e *notListError) Unwrap() error { return e.err }
 
-// emptiness says which answers without a body are an empty list.
-type emptiness int
-
-const (
-	noneIsEmpty emptiness = iota
-	noContentIsEmpty
-	bodylessIsEmpty
-)
-
-// decodeList reads a JSON array of rows.
-func decodeList[R any](a *rest.Answer, page int, empty emptiness) ([]R, error) {
+// decodeList reads a JSON array of rows. 204 is a list without rows; with
+// bodyless, so is a body of no length. Whether a list may be without rows is for
+// the caller to judge.
+func decodeList[R any](a *rest.Answer, page int, bodyless bool) ([]R, error) {
 	switch {
-	case a.Status == http.StatusNoContent && empty >= noContentIsEmpty,
-		a.Status == http.StatusOK && a.First() == 0 && empty >= bodylessIsEmpty:
+	case a.Status == http.StatusNoContent, a.Status == http.StatusOK && a.First() == 0 && bodyless:
 		return nil, nil
-	case a.Status != http.StatusOK && a.Status != http.StatusNoContent:
+	case a.Status != http.StatusOK:
 		return nil, a.Fault(fmt.Sprintf("the answer has the status %d, which no list has", a.Status), "")
 	case a.First() == 0:
 		return nil, &notListError{a.Fault("an empty answer where a list belongs", "")}

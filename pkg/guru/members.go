@@ -73,11 +73,7 @@ func (s *Source) vanished(ctx context.Context, groupID string, notFound error) e
 // without a body; a body of no length is taken for the same, but not on a
 // later page: that the group has one says that it is not empty.
 func decodeMembers(a *rest.Answer, page int) ([]directory.Member, error) {
-	empty := bodylessIsEmpty
-	if page > 1 {
-		empty = noContentIsEmpty
-	}
-	rows, err := decodeList[memberRow](a, page, empty)
+	rows, err := decodeList[memberRow](a, page, page == 1)
 	if err != nil {
 		return nil, err
 	}

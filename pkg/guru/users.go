@@ -41,9 +41,7 @@ func (s *Source) Users(ctx context.Context, text string) (directory.Page[directo
 }
 
 func decodeUsers(a *rest.Answer, page int) ([]userRow, error) {
-	// Guru answers 204 for an empty list, and the last page may have become
-	// empty since the link to it was made.
-	rows, err := decodeList[userRow](a, page, noContentIsEmpty)
+	rows, err := decodeList[userRow](a, page, false)
 	if err != nil {
 		return nil, err
 	}
