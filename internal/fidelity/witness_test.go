@@ -38,6 +38,15 @@ func witnessBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "no rows, but an error or another list beside them"},
 		},
 		{
+			vendor: ofGuru, name: "owner-not-listed", warm: true, does: "lists the members of the team without the user of the API token",
+			code: codes.FailedPrecondition, words: []string{"list users", "/members", "does not have the user whose API token reads it", "administrative role"},
+			but: "where one process reads the whole list",
+		},
+		{
+			vendor: ofGuru, name: "owner-no-administrator", warm: true, does: "says that the user of the API token is no administrator",
+			warns: "not an administrator of the team", but: "with a warning",
+		},
+		{
 			vendor: ofGuru, name: "row-ids-of-their-own", does: "lists members whose rows have ids that are no addresses",
 		},
 		{

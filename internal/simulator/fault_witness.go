@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -53,6 +54,28 @@ var witnessFaults = []Fault{
 				user["statuS"], row["Id"] = "SUSPENDED", "nobody@example.com"
 			}
 		}),
+	},
+	{
+		Name: "owner-not-listed", Vendor: "guru", Outcome: Either, What: "the user of the token is not in the list of members",
+		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
+			if rows, ok := body.([]any); ok && isUserList(r) {
+				return slices.DeleteFunc(rows, func(row any) bool {
+					member, _ := row.(map[string]any)
+					return member["id"] == guruEmail
+				})
+			}
+			return body
+		}),
+	},
+	{
+		Name: "owner-no-administrator", Vendor: "guru", Outcome: Right, What: "the user of the token has the role AUTHOR",
+		seed: func(s *Server) {
+			for _, p := range s.dir.people {
+				if p.ID == guruEmail {
+					p.Role = "AUTHOR"
+				}
+			}
+		},
 	},
 	{
 		Name: "row-ids-of-their-own", Vendor: "guru", Outcome: Right, What: "the rows of /members have ids that are no addresses",

@@ -36,7 +36,8 @@ func (s *Source) Check(ctx context.Context) error {
 }
 
 func (s *Source) checkToken(ctx context.Context) error {
-	err := s.client.Get(ctx, rest.Request{Path: []string{whoAmI}}, userToken)
+	who, err := rest.Get(ctx, s.client, rest.Request{Path: []string{whoAmI}}, userToken)
+	s.owner.set(who.User)
 	switch rest.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 		// The path takes a right of its own (read:identity in Guru's Swagger).
@@ -88,26 +89,25 @@ func (p *progress) failed(step int, err error) {
 }
 
 // userToken refuses the credential of a collection, which cannot see the team.
-func userToken(a *rest.Answer) error {
+func userToken(a *rest.Answer) (whoAmIRow, error) {
 	if a.Status != http.StatusOK || a.First() != '{' {
-		return a.Fault("the answer does not say who the token belongs to", "")
+		return whoAmIRow{}, a.Fault("the answer does not say who the token belongs to", "")
 	}
-	answer, err := rest.JSON[struct {
-		TokenType rest.Text       `json:"tokenType"`
-		User      *map[string]any `json:"user"`
-	}](a)
+	exact := *a
+	exact.Body = exactNames(a.Body)
+	answer, err := rest.JSON[whoAmIRow](&exact)
 	if err != nil {
-		return err
+		return whoAmIRow{}, err
 	}
 	kind := strings.ToUpper(answer.TokenType.Trim())
 	switch {
 	case kind == "COLLECTION":
 	case answer.User != nil:
-		return nil
+		return answer, nil
 	case kind == "":
-		return a.Fault("the answer does not say who the token belongs to", "")
+		return whoAmIRow{}, a.Fault("the answer does not say who the token belongs to", "")
 	}
-	return a.Errorf(codes.PermissionDenied, rest.Advice{
+	return whoAmIRow{}, a.Errorf(codes.PermissionDenied, rest.Advice{
 		Cause: "a collection token cannot read the team's members and groups",
 		Next:  "use the API token of a user",
 	}, "the API token does not belong to a user")

@@ -11,19 +11,11 @@ import (
 
 var _ directory.Describer = (*Source)(nil)
 
-// Describe says whose token it is, in which team, and which path lists the
-// groups.
+// Describe says whose token it is, the user's role, in which team, and which
+// path lists the groups.
 func (s *Source) Describe(ctx context.Context) ([]directory.Fact, error) {
-	type owner struct {
-		User struct {
-			Email rest.Text `json:"email"`
-		} `json:"user"`
-		Team struct {
-			Name rest.Text `json:"name"`
-		} `json:"team"`
-	}
 	var facts []directory.Fact
-	who, err := rest.Get(ctx, s.client, rest.Request{Path: []string{whoAmI}}, rest.JSON[owner])
+	who, err := rest.Get(ctx, s.client, rest.Request{Path: []string{whoAmI}}, userToken)
 	switch rest.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 		facts = append(facts, directory.Fact{Name: "token of", Value: "not shown: the token lacks the right read:identity"})
@@ -31,7 +23,14 @@ func (s *Source) Describe(ctx context.Context) ([]directory.Fact, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, fact := range []directory.Fact{{Name: "token of", Value: who.User.Email.Trim()}, {Name: "team", Value: who.Team.Name.Trim()}} {
+		s.owner.set(who.User)
+		role, err := s.owner.role(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		for _, fact := range []directory.Fact{
+			{Name: "token of", Value: who.User.Email.Trim()}, {Name: "its role", Value: role}, {Name: "team", Value: who.Team.Name.Trim()},
+		} {
 			if fact.Value != "" {
 				facts = append(facts, fact)
 			}

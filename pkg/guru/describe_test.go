@@ -22,7 +22,7 @@ func TestDescribeSaysWhoseTokenItIs(t *testing.T) {
 		whoAmI, userGroups int
 		want               []directory.Fact
 	}{
-		{"all is shown", 200, 200, []directory.Fact{{Name: "token of", Value: "ann@example.com"}, {Name: "team", Value: "Example"}, {Name: "groups path", Value: "/groups/usergroups"}}},
+		{"all is shown", 200, 200, []directory.Fact{{Name: "token of", Value: "ann@example.com"}, {Name: "its role", Value: "AUTHOR"}, {Name: "team", Value: "Example"}, {Name: "groups path", Value: "/groups/usergroups"}}},
 		{"no right to identity, the other path", 403, 404, []directory.Fact{{Name: "token of", Value: "not shown: the token lacks the right read:identity"}, {Name: "groups path", Value: "/groups"}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -32,6 +32,13 @@ func TestDescribeSaysWhoseTokenItIs(t *testing.T) {
 				switch r.URL.Path {
 				case "/whoami":
 					code, body = row.whoAmI, `{"user":{"email":"ann@example.com"},"team":{"name":"Example"}}`
+				case "/members": // the owner of the token is on the second page
+					body = array(memberJSON("bob@example.com"))
+					if r.URL.Query().Get("token") != "" {
+						body = array(strings.ReplaceAll(memberJSON("Ann@example.com"), "ADMIN", "AUTHOR"))
+					} else {
+						w.Header().Set("Link", toPage("members", "2"))
+					}
 				case "/groups/usergroups":
 					code = row.userGroups
 				}

@@ -49,6 +49,7 @@ type Source struct {
 
 	users    list[userRow]
 	accounts accounts
+	owner    owner
 	groups   list[directory.Group]
 
 	checked progress

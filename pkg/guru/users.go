@@ -27,13 +27,18 @@ func (s *Source) Users(ctx context.Context, text string) (directory.Page[directo
 	if err != nil {
 		return directory.Page[directory.User]{}, err
 	}
-	if i, err := s.accounts.add(rows, text == ""); err != nil {
+	last := s.users.encode(next)
+	i, err := s.accounts.add(rows, text, last)
+	if err != nil {
 		return directory.Page[directory.User]{}, &rest.Error{
 			URL: s.base + "/" + members, Code: codes.FailedPrecondition, What: fmt.Sprintf("page %d: the row at index %d %v", at.Page, i, err),
 			Advice: rest.Advice{Cause: "Guru has two accounts of one address", Next: "give one of them another address in Guru, or remove it"},
 		}
 	}
-	page := directory.Page[directory.User]{Rows: make([]directory.User, len(rows)), Next: s.users.encode(next)}
+	if err := s.owner.check(ctx, s, rows, text == ""); err != nil {
+		return directory.Page[directory.User]{}, err
+	}
+	page := directory.Page[directory.User]{Rows: make([]directory.User, len(rows)), Next: last}
 	for i := range rows {
 		page.Rows[i] = rows[i].user()
 	}
@@ -174,16 +179,29 @@ type accounts struct {
 	// seen has, for the key of an account, its user id or else its address as
 	// it is written. The lowest bit says which.
 	seen map[uint64]uint64
+	// at is the cursor of the last page that was read, next that of the one that
+	// follows, empty behind the last one; whole says that this process has read
+	// all pages so far. A page may be read again.
+	at, next string
+	whole    bool
 }
 
-// add notes the rows of a page, and fails with the index of one that is another
-// account than the one that its key has been seen with. A row may come twice.
-func (a *accounts) add(rows []userRow, begins bool) (int, error) {
+// add notes the rows of the page at a cursor, and fails with the index of one
+// that is another account than the one that its key has been seen with. A row
+// may come twice.
+func (a *accounts) add(rows []userRow, cursor, next string) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if begins || a.seen == nil {
+	switch {
+	case cursor == "":
+		a.seen, a.whole = map[uint64]uint64{}, true
+	case cursor != a.next && cursor != a.at:
+		a.whole = false
+	}
+	if a.seen == nil {
 		a.seen = map[uint64]uint64{}
 	}
+	a.at, a.next = cursor, next
 	for i := range rows {
 		r := &rows[i]
 		account := directory.Fingerprint(r.userID().Value) | 1
@@ -197,6 +215,26 @@ func (a *accounts) add(rows []userRow, begins bool) (int, error) {
 		a.seen[key] = account
 	}
 	return 0, nil
+}
+
+// lacks says whether all pages of the list were read in this process and none
+// had the account with a key or a user id, either of which may be empty.
+func (a *accounts) lacks(key, id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.whole || a.next != "" || key == "" && id == "" {
+		return false
+	}
+	if _, listed := a.seen[directory.Fingerprint(key)]; listed {
+		return false
+	}
+	wanted := directory.Fingerprint(id) | 1
+	for _, account := range a.seen {
+		if account == wanted {
+			return false
+		}
+	}
+	return true
 }
 
 // status is the user's, or the row's own where the user has none. Where both
