@@ -38,12 +38,18 @@ const defaultWorkers = 4
 // or output.
 type NewSource[T field.Configurable] func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error)
 
+// docsSite is where C1 publishes the pages that the schemas name.
+const docsSite = "https://www.conductorone.com"
+
 // Run is a connector's main function. It returns after a success. After a
 // failure it prints one line and ends the process with the gRPC code of the
 // error as its exit code. newSource is a NewSource that returns its own type,
 // S; the zero S tells the connector's capabilities and is never read from.
 func Run[T field.Configurable, S directory.Source](version string, info connector.Info, schema field.Configuration, newSource func(context.Context, T, rest.Options) (S, error)) {
 	var zero S
+	if schema.HelpUrl != "" {
+		info.HelpURL = docsSite + schema.HelpUrl
+	}
 	p := &program[T]{version: version, info: info, schema: schema, newSource: func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error) {
 		return newSource(ctx, cfg, opts)
 	}}

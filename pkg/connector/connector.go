@@ -22,6 +22,8 @@ type Info struct {
 	DisplayName string
 	// Description is one sentence.
 	Description string
+	// HelpURL is the address of the connector's page, over https; may be empty.
+	HelpURL string
 }
 
 // Connector implements connectorbuilder.ConnectorBuilderV2.
@@ -75,6 +77,7 @@ func (c *Connector) Metadata(context.Context) (*v2.ConnectorMetadata, error) {
 	return v2.ConnectorMetadata_builder{
 		DisplayName: c.info.DisplayName,
 		Description: c.info.Description,
+		HelpUrl:     c.info.HelpURL,
 	}.Build(), nil
 }
 

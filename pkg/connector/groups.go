@@ -75,11 +75,17 @@ func (s *groupSyncer) Get(ctx context.Context, id, _ *v2.ResourceId) (*v2.Resour
 	return resource, nil, nil
 }
 
+// memberDescription says what the member entitlement is. It is the same for all
+// groups, because StaticEntitlements states it once; the display name is the
+// group's.
+const memberDescription = "Group member"
+
 // StaticEntitlements states the member entitlement of all groups. Its display
 // name is left to the syncer, which takes the group's.
 func (s *groupSyncer) StaticEntitlements(context.Context, rs.SyncOpAttrs) ([]*v2.Entitlement, *rs.SyncOpResults, error) {
 	return []*v2.Entitlement{v2.Entitlement_builder{
 		Slug:        member,
+		Description: memberDescription,
 		Purpose:     v2.Entitlement_PURPOSE_VALUE_ASSIGNMENT,
 		GrantableTo: []*v2.ResourceType{userType, groupType},
 	}.Build()}, nil, nil
@@ -87,6 +93,7 @@ func (s *groupSyncer) StaticEntitlements(context.Context, rs.SyncOpAttrs) ([]*v2
 
 func (s *groupSyncer) Entitlements(_ context.Context, resource *v2.Resource, _ rs.SyncOpAttrs) ([]*v2.Entitlement, *rs.SyncOpResults, error) {
 	return []*v2.Entitlement{entitlement.NewAssignmentEntitlement(resource, member,
+		entitlement.WithDisplayName(resource.GetDisplayName()), entitlement.WithDescription(memberDescription),
 		entitlement.WithGrantableTo(userType, groupType))}, nil, nil
 }
 
@@ -163,7 +170,15 @@ func groupResource(g *directory.Group) (*v2.Resource, error) {
 	if !g.CreatedAt.IsZero() {
 		options = append(options, rs.WithResourceCreatedAt(g.CreatedAt))
 	}
-	return rs.NewGroupResource(displayName(g.Name, g.ID), groupType, g.ID, nil, options...)
+	var trait []rs.GroupTraitOption
+	switch g.Origin {
+	case directory.OriginBuiltIn:
+		trait = append(trait, rs.WithGroupSourceType(rs.GroupSourceTypeBuiltIn))
+	case directory.OriginDirectory:
+		trait = append(trait, rs.WithGroupSourceType(rs.GroupSourceTypeDirectorySynced))
+	case directory.OriginNotStated:
+	}
+	return rs.NewGroupResource(displayName(g.Name, g.ID), groupType, g.ID, trait, options...)
 }
 
 // newGrant makes a grant with references only: whole resources in it cost a

@@ -51,11 +51,27 @@ type Group struct {
 	Name string
 	// Description may be empty.
 	Description string
+	// Origin is where the group comes from, where the vendor states it.
+	Origin GroupOrigin
 	// CreatedAt is zero where the vendor does not state it.
 	CreatedAt time.Time
 	// Profile is as in User.
 	Profile map[string]any
 }
+
+// GroupOrigin says where a group comes from.
+type GroupOrigin int
+
+const (
+	// OriginNotStated is that of most groups.
+	OriginNotStated GroupOrigin = iota
+	// OriginBuiltIn is that of a group that the vendor keeps by itself, such as
+	// one of all users.
+	OriginBuiltIn
+	// OriginDirectory is that of a group that comes from the customer's
+	// directory, as over SCIM.
+	OriginDirectory
+)
 
 // Member says that a user, or all members of another group, is in a group.
 type Member struct {

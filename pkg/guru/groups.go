@@ -161,6 +161,10 @@ func (s *Source) groupAt(ctx context.Context, id string) (directory.Group, error
 	})
 }
 
+// allMembers is the groupIdentifier of the group of all members of the team,
+// which Guru keeps by itself.
+const allMembers = "team"
+
 // groupRow is what Guru calls a UserGroup. Its numberOfMembers is left out:
 // samples state 0 for the group of all members.
 type groupRow struct {
@@ -170,6 +174,12 @@ type groupRow struct {
 	GroupIdentifier rest.Text `json:"groupIdentifier"`
 	Modifiable      rest.Bool `json:"modifiable"`
 	ManagedByScim   rest.Bool `json:"managedByScim"`
+}
+
+// builtIn says whether it is the group of all members. A group of the team's own
+// may have its identifier, but can be changed.
+func (r *groupRow) builtIn() bool {
+	return r.GroupIdentifier.Trim() == allMembers && !r.Modifiable.Value
 }
 
 // group is the row in the words of the directory. The error says what is wrong
@@ -199,6 +209,12 @@ func (r *groupRow) group() (directory.Group, error) {
 	}
 	if r.ManagedByScim.Stated {
 		g.Profile["managed_by_scim"] = r.ManagedByScim.Value
+	}
+	switch {
+	case r.ManagedByScim.Value:
+		g.Origin = directory.OriginDirectory
+	case r.builtIn():
+		g.Origin = directory.OriginBuiltIn
 	}
 	return g, nil
 }

@@ -237,8 +237,9 @@ func TestUsersAsDocumented(t *testing.T) {
 func TestGroupsAsDocumented(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, answers{
-		"groups/usergroups": say(array(groupJSON("g1"), `{"id":"g2","name":"Name of g1"}`, `{"id":"g3","name":"  "}`)),
-		"groups/g2":         say(groupJSON("g2")),
+		"groups/usergroups": say(array(groupJSON("g1"), `{"id":"g2","name":"Name of g1"}`, `{"id":"g3","name":"  "}`,
+			`{"id":"g4","groupIdentifier":"team","modifiable":false}`, `{"id":"g5","groupIdentifier":"team","modifiable":true}`, `{"id":"g6","managedByScim":true}`)),
+		"groups/g2": say(groupJSON("g2")),
 	})
 	s := v.source(t, rest.Options{})
 	pages, err := s.groupsOf(t)
@@ -253,6 +254,9 @@ func TestGroupsAsDocumented(t *testing.T) {
 		},
 		{ID: "g2", Name: "Name of g1", Profile: map[string]any{"group_id": "g2"}},
 		{ID: "g3", Name: "g3", Profile: map[string]any{"group_id": "g3"}},
+		{ID: "g4", Name: "g4", Origin: directory.OriginBuiltIn, Profile: map[string]any{"group_id": "g4", "group_identifier": "team", "modifiable": false}},
+		{ID: "g5", Name: "g5", Profile: map[string]any{"group_id": "g5", "group_identifier": "team", "modifiable": true}},
+		{ID: "g6", Name: "g6", Origin: directory.OriginDirectory, Profile: map[string]any{"group_id": "g6", "managed_by_scim": true}},
 	}})
 	if string(got) != string(want) {
 		t.Errorf("got  %s\nwant %s", got, want)
