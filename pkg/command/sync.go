@@ -51,7 +51,8 @@ func runSync(ctx context.Context, name string, server types.ConnectorServer, pat
 func connect(ctx context.Context, name string, server types.ConnectorServer) (client types.ConnectorClient, stop func(), err error) {
 	listener := bufconn.Listen(1 << 20)
 	// The SDK's own interceptors would add five fields to each log entry.
-	service := grpc.NewServer(grpc.ChainUnaryInterceptor(withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)))
+	prefetch := newPagePrefetch(ctx)
+	service := grpc.NewServer(grpc.ChainUnaryInterceptor(prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)))
 	v2.RegisterConnectorServiceServer(service, server)
 	v2.RegisterResourceTypesServiceServer(service, server)
 	v2.RegisterResourcesServiceServer(service, server)
@@ -70,6 +71,7 @@ func connect(ctx context.Context, name string, server types.ConnectorServer) (cl
 	}
 	return connectorclient.NewConnectorClient(ctx, conn), func() {
 		_ = conn.Close()
+		prefetch.close()
 		service.Stop()
 	}, nil
 }
