@@ -1,6 +1,9 @@
 package command
 
 import (
+	"os"
+	"runtime/debug"
+
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
@@ -11,6 +14,10 @@ const (
 	softLimit = 400 << 20
 	// containerShare is how much of a container's memory the soft limit may be.
 	containerShare = 0.8
+	// oneShotGC is the garbage collector's target for a one-shot sync, in place
+	// of 100. A sync of 20,000 users takes 7 % less time for 80 MB more; the
+	// soft limit bounds a large one.
+	oneShotGC = 400
 )
 
 // limitMemory sets the soft memory limit, less in a small container. It leaves
@@ -24,4 +31,13 @@ func limitMemory() {
 	}
 	// Without a limit the connector works as well.
 	_, _ = memlimit.SetGoMemLimitWithOpts(memlimit.WithRatio(1), memlimit.WithProvider(provider))
+}
+
+// collectLess trades memory for the time of a one-shot sync, within the soft
+// limit. It leaves a GOGC of the user's alone. A service keeps Go's default:
+// its two processes share a container.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(oneShotGC)
+	}
 }

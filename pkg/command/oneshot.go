@@ -37,6 +37,7 @@ var errNoSpace = errors.New("no space left for temporary files")
 // since.
 func (p *program[T]) oneShot(ctx context.Context) error {
 	began := time.Now()
+	collectLess()
 	signals := make(chan os.Signal, 2)
 	// Until the process ends: a signal that comes after the file was replaced
 	// must not turn the exit code into that of an interrupt.
