@@ -88,7 +88,7 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 		if err != nil {
 			return nil, err
 		}
-		return &serviceServer{ConnectorServer: c.server, tally: c.tally, stats: c.stats}, nil
+		return &serviceServer{ConnectorServer: c.server, counter: c.counter, stats: c.stats}, nil
 	}
 	v, cmd, err := sdkconfig.DefineConfigurationV2(ctx, p.info.Name, serve, p.schema,
 		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(connector.New(p.info, zero, nil)),
@@ -140,13 +140,13 @@ type connected struct {
 	connector *connector.Connector
 	source    directory.Source
 	server    types.ConnectorServer
-	tally     *connector.Tally
+	counter     *connector.Counter
 	stats     *rest.Stats
 }
 
 // connect makes the connector for a configuration. It does no input or output.
 func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts) (*connected, error) {
-	c := &connected{tally: &connector.Tally{}, stats: &rest.Stats{}}
+	c := &connected{counter: &connector.Counter{}, stats: &rest.Stats{}}
 	// Every connector has this setting; on Lambda it comes from C1.
 	outage, err := setting(outageFlag).Minutes(cfg.GetInt(outageFlag))
 	if err != nil {
@@ -164,7 +164,7 @@ func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.info.Name, err)
 	}
-	c.connector = connector.New(p.info, c.source, c.tally)
+	c.connector = connector.New(p.info, c.source, c.counter)
 	c.server, err = connectorbuilder.NewConnector(ctx, c.connector, connectorbuilder.WithSessionStore(options.SessionStore))
 	return c, err
 }

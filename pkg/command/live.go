@@ -26,7 +26,7 @@ func canRedraw() bool { return os.Getenv("TERM") != "dumb" }
 // place. A nil liveLine shows nothing. It has no colours, so NO_COLOR needs no
 // care.
 type liveLine struct {
-	tally *connector.Tally
+	counter *connector.Counter
 	stats *rest.Stats
 	now   func() time.Time
 	// vendor is the vendor's name.
@@ -39,13 +39,13 @@ type liveLine struct {
 }
 
 // start draws the line. It is redrawn until stop.
-func (l *liveLine) start(tally *connector.Tally, stats *rest.Stats) {
+func (l *liveLine) start(counter *connector.Counter, stats *rest.Stats) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tally, l.stats = tally, stats
+	l.counter, l.stats = counter, stats
 	l.container = mpb.New(mpb.WithOutput(os.Stderr), mpb.WithRefreshRate(200*time.Millisecond), mpb.WithWidth(1))
 	l.bar = l.container.New(0, mpb.NopStyle(), mpb.BarFillerTrim(), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return l.text() })))
@@ -91,7 +91,7 @@ func (l *liveLine) text() string {
 	if phase, _ := l.phase.Load().(string); phase != "" {
 		return phase
 	}
-	progress := l.tally.Progress()
+	progress := l.counter.Progress()
 	text := "checking the credential"
 	if progress.Reading != "" {
 		text = progressText(progress, l.now().Sub(progress.Since))

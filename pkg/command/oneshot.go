@@ -156,7 +156,7 @@ func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.live.start(c.tally, c.stats)
+	p.live.start(c.counter, c.stats)
 	path := filepath.Join(dir, newFile)
 	if err := runSync(ctx, p.info.Name, &oneShotServer{ConnectorServer: c.server, connector: c.connector}, path, options); err != nil {
 		return nil, err

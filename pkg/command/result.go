@@ -38,7 +38,7 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 		return nil, p.unreadable(errors.New("it holds no finished sync"))
 	}
 	run := &runs[0]
-	found := c.tally.Take(run.id)
+	found := c.counter.Take(run.id)
 	// To unpack the file takes seconds at a million memberships, so it is done
 	// only if its rows are read.
 	var store c1zstore.Store

@@ -18,7 +18,7 @@ import (
 // read. The SDK's daemon and AWS Lambda use it.
 type serviceServer struct {
 	types.ConnectorServer
-	tally *connector.Tally
+	counter *connector.Counter
 	stats *rest.Stats
 
 	mu sync.Mutex
@@ -30,7 +30,7 @@ type serviceServer struct {
 // Cleanup is called by the syncer when it has finished a sync, and only then.
 func (s *serviceServer) Cleanup(ctx context.Context, request *v2.ConnectorServiceCleanupRequest) (*v2.ConnectorServiceCleanupResponse, error) {
 	response, err := s.ConnectorServer.Cleanup(ctx, request)
-	counts := s.tally.Take(request.GetActiveSyncId())
+	counts := s.counter.Take(request.GetActiveSyncId())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Syncs that overlap share their traffic.

@@ -28,10 +28,10 @@ type Info struct {
 
 // Connector implements connectorbuilder.ConnectorBuilderV2.
 type Connector struct {
-	info   Info
-	source directory.Source
-	tally  *Tally
-	checks *crossChecks
+	info    Info
+	source  directory.Source
+	counter *Counter
+	checks  *crossChecks
 
 	users       *pages[directory.User]
 	groups      *pages[directory.Group]
@@ -43,29 +43,29 @@ var _ connectorbuilder.ConnectorBuilderV2 = (*Connector)(nil)
 
 // New makes a connector for a source. Of a connector that only tells its
 // capabilities, the source may be a nil pointer of its type: ResourceSyncers
-// and Metadata may be called then, and nothing else. The tally may be nil.
-func New(info Info, source directory.Source, tally *Tally) *Connector {
-	if tally == nil {
-		tally = &Tally{}
+// and Metadata may be called then, and nothing else. The counter may be nil.
+func New(info Info, source directory.Source, counter *Counter) *Connector {
+	if counter == nil {
+		counter = &Counter{}
 	}
 	return &Connector{
-		info: info, source: source, tally: tally,
-		checks: &crossChecks{now: tally.now},
+		info: info, source: source, counter: counter,
+		checks: &crossChecks{now: counter.now},
 		users: &pages[directory.User]{
-			now: tally.now, size: userSize,
+			now: counter.now, size: userSize,
 			key: func(u *directory.User) (string, string) { return u.ID, "" },
 		},
 		groups: &pages[directory.Group]{
-			now: tally.now, size: groupSize,
+			now: counter.now, size: groupSize,
 			key: func(g *directory.Group) (string, string) { return g.ID, "" },
 		},
 		members: &pages[directory.Member]{
-			now:  tally.now,
+			now:  counter.now,
 			size: func(m *directory.Member) int { return grantSize(directory.MaxID, *m) },
 			key:  func(m *directory.Member) (string, string) { return memberKey(*m), "" },
 		},
 		memberships: &pages[directory.Membership]{
-			now:  tally.now,
+			now:  counter.now,
 			size: func(m *directory.Membership) int { return grantSize(len(m.GroupID), m.Member) },
 			key:  func(m *directory.Membership) (string, string) { return m.GroupID, memberKey(m.Member) },
 		},

@@ -97,7 +97,7 @@ func (c *crossChecks) in(syncID string, do func(*observation) error) error {
 		if c.syncs == nil {
 			c.syncs = map[string]*observation{}
 		}
-		for len(c.syncs) >= maxTallied { // a failed sync is never taken away
+		for len(c.syncs) >= maxSyncs { // a failed sync is never taken away
 			oldest := ""
 			for id, other := range c.syncs {
 				if oldest == "" || other.seen.Before(c.syncs[oldest].seen) {

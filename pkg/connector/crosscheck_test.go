@@ -172,12 +172,12 @@ func TestFewerRowsThanTheVendorCounts(t *testing.T) {
 func TestObservationsAreBounded(t *testing.T) {
 	t.Parallel()
 	checks := &crossChecks{now: still}
-	for i := range 10 * maxTallied {
+	for i := range 10 * maxSyncs {
 		if err := checks.addUsers(fmt.Sprint(i), "", usersNamed("a")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(checks.syncs) > maxTallied {
+	if len(checks.syncs) > maxSyncs {
 		t.Errorf("%d syncs are remembered", len(checks.syncs))
 	}
 }

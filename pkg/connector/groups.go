@@ -58,7 +58,7 @@ func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOp
 		}
 		resources = append(resources, resource)
 	}
-	s.tally.groups(ctx, opts.SyncID, page, opts.PageToken.Token == "")
+	s.counter.groups(ctx, opts.SyncID, page, opts.PageToken.Token == "")
 	return resources, &rs.SyncOpResults{NextPageToken: page.Next}, nil
 }
 
@@ -116,7 +116,7 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 		}
 		grants = append(grants, one)
 	}
-	s.tally.memberships(ctx, opts.SyncID, len(grants))
+	s.counter.memberships(ctx, opts.SyncID, len(grants))
 	return grants, &rs.SyncOpResults{NextPageToken: page.Next}, nil
 }
 
@@ -147,7 +147,7 @@ func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ str
 		}
 		grants = append(grants, one)
 	}
-	s.tally.memberships(ctx, opts.SyncID, len(grants))
+	s.counter.memberships(ctx, opts.SyncID, len(grants))
 	return grants, results(page.Next, page.Siblings), nil
 }
 

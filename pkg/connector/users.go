@@ -42,7 +42,7 @@ func (s *userSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOpA
 		}
 		resources = append(resources, resource)
 	}
-	s.tally.users(ctx, opts.SyncID, page, opts.PageToken.Token == "")
+	s.counter.users(ctx, opts.SyncID, page, opts.PageToken.Token == "")
 	return resources, &rs.SyncOpResults{NextPageToken: page.Next}, nil
 }
 

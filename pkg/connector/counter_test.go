@@ -24,19 +24,19 @@ func groupPage(n int) directory.Page[directory.Group] {
 	return directory.Page[directory.Group]{Rows: make([]directory.Group, n)}
 }
 
-func TestTallyKeepsOverlappingSyncsApart(t *testing.T) {
+func TestCounterKeepsOverlappingSyncsApart(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	var tally Tally
+	var counter Counter
 	var both sync.WaitGroup
 	for n, id := range []string{"a", "b"} {
 		both.Go(func() {
-			tally.users(ctx, id, userPage(0, directory.User{}, directory.User{Disabled: true}, directory.User{Service: true}), true)
+			counter.users(ctx, id, userPage(0, directory.User{}, directory.User{Disabled: true}, directory.User{Service: true}), true)
 			for range 100 * (n + 1) {
-				tally.users(ctx, id, userPage(0, directory.User{}), false)
-				tally.memberships(ctx, id, 2)
+				counter.users(ctx, id, userPage(0, directory.User{}), false)
+				counter.memberships(ctx, id, 2)
 			}
-			tally.groups(ctx, id, groupPage(n), false)
+			counter.groups(ctx, id, groupPage(n), false)
 		})
 	}
 	both.Wait()
@@ -45,67 +45,67 @@ func TestTallyKeepsOverlappingSyncsApart(t *testing.T) {
 		"b": {Users: 203, Disabled: 1, Service: 1, Groups: 1, Memberships: 400},
 	}
 	for id, counts := range want {
-		if got := tally.Take(id); got != counts {
+		if got := counter.Take(id); got != counts {
 			t.Errorf("sync %s: got %+v, want %+v", id, got, counts)
 		}
-		if got := tally.Take(id); got != (Counts{}) {
+		if got := counter.Take(id); got != (Counts{}) {
 			t.Errorf("sync %s taken twice: got %+v, want nothing", id, got)
 		}
 	}
 }
 
 // A syncer that loses its checkpoint reads a type again from its first page.
-func TestTallyStartsAnewWithTheFirstPage(t *testing.T) {
+func TestCounterStartsAnewWithTheFirstPage(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	var tally Tally
+	var counter Counter
 	for range 2 {
-		tally.users(ctx, "s", userPage(0, directory.User{Disabled: true}), true)
-		tally.users(ctx, "s", userPage(0, directory.User{Service: true}), false)
-		tally.groups(ctx, "s", groupPage(3), true)
-		tally.memberships(ctx, "s", 5)
+		counter.users(ctx, "s", userPage(0, directory.User{Disabled: true}), true)
+		counter.users(ctx, "s", userPage(0, directory.User{Service: true}), false)
+		counter.groups(ctx, "s", groupPage(3), true)
+		counter.memberships(ctx, "s", 5)
 	}
-	if got, want := tally.Take("s"), (Counts{Users: 2, Disabled: 1, Service: 1, Groups: 3, Memberships: 5}); got != want {
+	if got, want := counter.Take("s"), (Counts{Users: 2, Disabled: 1, Service: 1, Groups: 3, Memberships: 5}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-func TestTallyForgetsSyncsThatNeverEnd(t *testing.T) {
+func TestCounterForgetsSyncsThatNeverEnd(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1, 0)
-	tally := Tally{Now: func() time.Time { now = now.Add(time.Second); return now }}
-	for i := range 10 * maxTallied {
-		tally.memberships(context.Background(), "long", 1)
-		tally.memberships(context.Background(), fmt.Sprintf("failed-%d", i), 1)
+	counter := Counter{Now: func() time.Time { now = now.Add(time.Second); return now }}
+	for i := range 10 * maxSyncs {
+		counter.memberships(context.Background(), "long", 1)
+		counter.memberships(context.Background(), fmt.Sprintf("failed-%d", i), 1)
 	}
-	if len(tally.syncs) > maxTallied {
-		t.Errorf("remembers %d syncs, want at most %d", len(tally.syncs), maxTallied)
+	if len(counter.syncs) > maxSyncs {
+		t.Errorf("remembers %d syncs, want at most %d", len(counter.syncs), maxSyncs)
 	}
-	if got := tally.Take("long").Memberships; got != 10*maxTallied {
-		t.Errorf("the sync that goes on lost counts: got %d, want %d", got, 10*maxTallied)
+	if got := counter.Take("long").Memberships; got != 10*maxSyncs {
+		t.Errorf("the sync that goes on lost counts: got %d, want %d", got, 10*maxSyncs)
 	}
 }
 
-func TestTallySaysHowFarItIs(t *testing.T) {
+func TestCounterSaysHowFarItIs(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
 	ctx := ctxzap.ToContext(context.Background(), zap.New(core))
 	now := time.Unix(1, 0)
-	tally := Tally{Now: func() time.Time { return now }}
+	counter := Counter{Now: func() time.Time { return now }}
 	rows := make([]directory.User, 500)
 
-	tally.users(ctx, "s", userPage(12000, rows...), true) // starts the clock
+	counter.users(ctx, "s", userPage(12000, rows...), true) // starts the clock
 	for range 5 {
 		now = now.Add(progressEvery / 5)
-		tally.users(ctx, "s", userPage(12000, rows...), false)
+		counter.users(ctx, "s", userPage(12000, rows...), false)
 	}
 	now = now.Add(progressEvery)
-	tally.users(ctx, "s", userPage(3000, rows...), false) // a total that cannot be right
-	tally.groups(ctx, "s", groupPage(7), true)            // too soon after the last line
+	counter.users(ctx, "s", userPage(3000, rows...), false) // a total that cannot be right
+	counter.groups(ctx, "s", groupPage(7), true)            // too soon after the last line
 	now = now.Add(progressEvery)
-	tally.groups(ctx, "s", groupPage(100), false)
+	counter.groups(ctx, "s", groupPage(100), false)
 	now = now.Add(progressEvery)
-	tally.memberships(ctx, "s", 1234567)
+	counter.memberships(ctx, "s", 1234567)
 
 	var got []string
 	for _, entry := range logs.All() {

@@ -15,12 +15,11 @@ import (
 )
 
 const (
-	// progressEvery is how often a long sync says how far it is: often enough
-	// to show that it lives, seldom enough to be read.
+	// progressEvery is the interval between two log lines of a long sync.
 	progressEvery = 10 * time.Second
-	// maxTallied bounds how many syncs are counted at a time. A failed sync is
-	// never taken; a daemon that sees many must not remember them all.
-	maxTallied = 16
+	// maxSyncs bounds how many syncs are counted at a time. Nobody takes the
+	// counts of a failed sync, and a daemon may see many of those.
+	maxSyncs = 16
 )
 
 // Counts is what a sync has read so far.
@@ -32,7 +31,7 @@ type Counts struct {
 	Memberships int `json:"memberships"`
 }
 
-// Add counts a resource as this package makes them of users and groups.
+// Add counts a resource that this package made of a user or a group.
 func (c *Counts) Add(resource *v2.Resource) {
 	switch resource.GetId().GetResourceType() {
 	case groupType.GetId():
@@ -48,11 +47,11 @@ func (c *Counts) Add(resource *v2.Resource) {
 	}
 }
 
-// Tally counts what passes through a connector, sync by sync, and says how
-// far a long one is. Syncs may overlap. One that was begun by another process
-// is counted from where this one took over. A Tally is safe for concurrent
-// use; its zero value is ready.
-type Tally struct {
+// Counter counts the rows that a connector returns, for each sync by itself,
+// and logs the progress of a long one. Syncs may overlap. A sync that another
+// process began is counted from where this one took over. A Counter is safe for
+// concurrent use; its zero value is ready.
+type Counter struct {
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 
@@ -60,23 +59,23 @@ type Tally struct {
 	syncs map[string]*running
 }
 
-// Progress is how far a sync is in what it reads now.
+// Progress tells how much a sync has read of the list that it reads now.
 type Progress struct {
 	// Reading is users, groups or memberships; empty before the first page.
 	Reading string
-	// Done is how many were read; Total is the vendor's own count, 0 where it
-	// states none.
+	// Done is the number of rows read. Total is the vendor's own count, 0 if
+	// it states none.
 	Done, Total int
 	// Since is when the first page was asked for.
 	Since time.Time
 }
 
-// Progress returns how far the sync is that read something last.
-func (t *Tally) Progress() Progress {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// Progress returns the progress of the sync that read something last.
+func (c *Counter) Progress() Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var last *running
-	for _, sync := range t.syncs {
+	for _, sync := range c.syncs {
 		if last == nil || sync.seen.After(last.seen) {
 			last = sync
 		}
@@ -91,31 +90,32 @@ func (t *Tally) Progress() Progress {
 type running struct {
 	counts   Counts
 	progress Progress
-	// seen is when it last read something, said when it last said so.
+	// seen is when the sync last read something, said when that was last logged.
 	seen, said time.Time
 }
 
-// Take returns what the sync has read and forgets it.
-func (t *Tally) Take(syncID string) Counts {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	sync, ok := t.syncs[syncID]
+// Take returns the counts of a sync and forgets the sync. The counts of an
+// unknown sync are zero.
+func (c *Counter) Take(syncID string) Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sync, ok := c.syncs[syncID]
 	if !ok {
 		return Counts{}
 	}
-	delete(t.syncs, syncID)
+	delete(c.syncs, syncID)
 	return sync.counts
 }
 
-func (t *Tally) now() time.Time {
-	if t.Now != nil {
-		return t.Now()
+func (c *Counter) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
 	}
 	return time.Now()
 }
 
-func (t *Tally) users(ctx context.Context, syncID string, page directory.Page[directory.User], first bool) {
-	t.add(ctx, syncID, "users", page.Total, func(counts *Counts) int {
+func (c *Counter) users(ctx context.Context, syncID string, page directory.Page[directory.User], first bool) {
+	c.add(ctx, syncID, "users", page.Total, func(counts *Counts) int {
 		if first { // the sync begins, or begins again
 			counts.Users, counts.Disabled, counts.Service = 0, 0, 0
 		}
@@ -132,8 +132,8 @@ func (t *Tally) users(ctx context.Context, syncID string, page directory.Page[di
 	})
 }
 
-func (t *Tally) groups(ctx context.Context, syncID string, page directory.Page[directory.Group], first bool) {
-	t.add(ctx, syncID, "groups", page.Total, func(counts *Counts) int {
+func (c *Counter) groups(ctx context.Context, syncID string, page directory.Page[directory.Group], first bool) {
+	c.add(ctx, syncID, "groups", page.Total, func(counts *Counts) int {
 		if first { // memberships are read after groups
 			counts.Groups, counts.Memberships = 0, 0
 		}
@@ -142,8 +142,8 @@ func (t *Tally) groups(ctx context.Context, syncID string, page directory.Page[d
 	})
 }
 
-func (t *Tally) memberships(ctx context.Context, syncID string, n int) {
-	t.add(ctx, syncID, "memberships", 0, func(counts *Counts) int {
+func (c *Counter) memberships(ctx context.Context, syncID string, n int) {
+	c.add(ctx, syncID, "memberships", 0, func(counts *Counts) int {
 		counts.Memberships += n
 		return counts.Memberships
 	})
@@ -151,23 +151,23 @@ func (t *Tally) memberships(ctx context.Context, syncID string, n int) {
 
 // add counts what was read and logs progress, at most once in progressEvery.
 // A sync's first call only starts its clock, so that a short one says nothing.
-func (t *Tally) add(ctx context.Context, syncID, what string, total int, count func(*Counts) int) {
-	t.mu.Lock()
-	sync, known := t.syncs[syncID]
+func (c *Counter) add(ctx context.Context, syncID, what string, total int, count func(*Counts) int) {
+	c.mu.Lock()
+	sync, known := c.syncs[syncID]
 	if !known {
-		sync = t.begin(syncID, t.now())
+		sync = c.begin(syncID, c.now())
 	}
 	done := count(&sync.counts)
 	if sync.progress.Reading != what {
 		sync.progress = Progress{Reading: what, Since: sync.seen}
 	}
 	sync.progress.Done, sync.progress.Total = done, total
-	sync.seen = t.now()
+	sync.seen = c.now()
 	due := sync.seen.Sub(sync.said) >= progressEvery
 	if due {
 		sync.said = sync.seen
 	}
-	t.mu.Unlock()
+	c.mu.Unlock()
 	if !due {
 		return
 	}
@@ -180,27 +180,27 @@ func (t *Tally) add(ctx context.Context, syncID, what string, total int, count f
 	ctxzap.Extract(ctx).Info("sync progress: "+text, fields...)
 }
 
-// begin makes room for a sync, at the cost of the one that has read nothing
-// for longest.
-func (t *Tally) begin(syncID string, now time.Time) *running {
-	if t.syncs == nil {
-		t.syncs = map[string]*running{}
+// begin adds a sync. If there are too many, it drops the one that has read
+// nothing for the longest time.
+func (c *Counter) begin(syncID string, now time.Time) *running {
+	if c.syncs == nil {
+		c.syncs = map[string]*running{}
 	}
-	for len(t.syncs) >= maxTallied {
+	for len(c.syncs) >= maxSyncs {
 		oldest := ""
-		for id, sync := range t.syncs {
-			if oldest == "" || sync.seen.Before(t.syncs[oldest].seen) {
+		for id, sync := range c.syncs {
+			if oldest == "" || sync.seen.Before(c.syncs[oldest].seen) {
 				oldest = id
 			}
 		}
-		delete(t.syncs, oldest)
+		delete(c.syncs, oldest)
 	}
 	sync := &running{said: now, seen: now}
-	t.syncs[syncID] = sync
+	c.syncs[syncID] = sync
 	return sync
 }
 
-// Thousands writes a count as people read it, such as 12,000.
+// Thousands formats a count with commas, such as 12,000.
 func Thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for at := len(digits) - 3; at > 0; at -= 3 {
