@@ -66,8 +66,8 @@ type cursor struct {
 	Restarts int `json:"restarts,omitempty"`
 	// Tokens has seen all tokens of the walk, Rows the rows of all its pages.
 	// Repeats counts how often rows came round.
-	Tokens  directory.Trail `json:"tokens"`
-	Rows    directory.Trail `json:"rows"`
+	Tokens  directory.CycleDetector `json:"tokens"`
+	Rows    directory.CycleDetector `json:"rows"`
 	Repeats int             `json:"repeats,omitempty"`
 }
 

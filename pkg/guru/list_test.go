@@ -16,7 +16,7 @@ func TestACursorComesBackAsItWas(t *testing.T) {
 		{Page: 1},
 		{Page: 1, Route: viaGroups, Restarts: maxRestarts},
 		{Page: 2, Token: []byte("a+b/c==")},
-		{Page: maxPages, Token: []byte(strings.Repeat("\xff", maxToken)), Tokens: directory.Trail{Steps: 7, Mark: 5}, Rows: directory.Trail{Steps: 3, Mark: 9}, Repeats: maxRepeats, Route: viaUserGroups},
+		{Page: maxPages, Token: []byte(strings.Repeat("\xff", maxToken)), Tokens: directory.CycleDetector{Steps: 7, Mark: 5}, Rows: directory.CycleDetector{Steps: 3, Mark: 9}, Repeats: maxRepeats, Route: viaUserGroups},
 	} {
 		text := testList.encode(want)
 		got, err := testList.parse(text)

@@ -239,7 +239,7 @@ func TestACursorOfElsewhereIsRefused(t *testing.T) {
 	encode := func(state any) string { return directory.EncodeCursor("users", state) }
 	for _, cursor := range []string{
 		"garbage!", "AAAA", page.Next + "A", page.Next[:len(page.Next)-3], strings.Repeat("A", 1<<20), encode(nil), encode(walk{}), encode(walk{Start: -5}),
-		encode(walk{Start: 100}), encode(walk{Start: 1, Back: 1000}), encode(walk{Start: 1, Barren: 3}), directory.EncodeCursor("groups", newWalk()),
+		encode(walk{Start: 100}), encode(walk{Start: 1, Back: 1000}), encode(walk{Start: 1, Repeats: 3}), directory.EncodeCursor("groups", newWalk()),
 	} {
 		if _, err := source.Users(t.Context(), cursor); !errors.Is(err, directory.ErrCursor) {
 			t.Errorf("users: %.60q: %v", cursor, err)

@@ -82,14 +82,14 @@ type walk struct {
 	Pages int `json:"m,omitempty"`
 	// Back counts the requests in vain.
 	Back int `json:"b,omitempty"`
-	// Barren counts pages in a row, longer than the overlap, without a new row.
-	Barren int `json:"z,omitempty"`
+	// Repeats counts pages in a row, longer than the overlap, without a new row.
+	Repeats int `json:"z,omitempty"`
 	// Doubted says that the list is read once more because it seemed broken.
 	Doubted bool `json:"l,omitempty"`
 	// Bare says that the server refuses the parameters of the collection.
 	Bare bool `json:"e,omitempty"`
-	// Trail notices circles.
-	Trail directory.Trail `json:"y"`
+	// Cycle finds out that the list repeats itself.
+	Cycle directory.CycleDetector `json:"y"`
 }
 
 func newWalk() walk { return walk{Start: 1} }
@@ -102,7 +102,7 @@ func (w *walk) valid() bool {
 	within := func(n, low, high int) bool { return n >= low && n <= high }
 	return within(w.Start, 1, 2*maxRows) && len(w.Recent) <= recentRows && within(w.Seen, 0, maxRows) &&
 		within(w.Full, 0, pageRows) && w.Low >= 0 && w.Began >= 0 && within(w.Pages, 0, maxRows) &&
-		w.Back >= 0 && !w.spent() && within(w.Barren, 0, 2) && (w.Start == 1 || w.Full > 0 && len(w.Recent) > 0)
+		w.Back >= 0 && !w.spent() && within(w.Repeats, 0, 2) && (w.Start == 1 || w.Full > 0 && len(w.Recent) > 0)
 }
 
 // overlap is by how many rows the next page repeats this one: at most half a
@@ -150,7 +150,7 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	case found.reordered:
 		return w.again(reorderedCost)
 	case found.rows >= min(w.overlap(), len(w.Recent)):
-	case w.Barren == 2 && found.rows == 0 && (n == 0 || ids[0] != w.First):
+	case w.Repeats == 2 && found.rows == 0 && (n == 0 || ids[0] != w.First):
 		return w.doubt("the server rounds startIndex down to whole pages (there are %d rows before the one asked for)", w.Seen)
 	case n == 0 && total >= w.Start:
 		return w.doubt("a page is empty after %d rows although totalResults is %d", w.Seen, total)
@@ -178,7 +178,7 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 		s.from++ // the overlap
 	}
 	if len(unknown) == 0 {
-		return w.barren(s, start, n)
+		return w.repeated(s, start, n)
 	}
 
 	if w.Start > 1 && next.Full < minRows {
@@ -187,12 +187,12 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	if next.Seen > maxRows || next.Began > 0 && next.Seen > 10*next.Began+maxGrowth {
 		return s, broken("the list has no end after %d rows", w.Seen)
 	}
-	if err := next.Trail.Step(places(unknown)); err != nil {
+	if err := next.Cycle.Step(places(unknown)); err != nil {
 		return s, broken("%v after %d rows", err, w.Seen)
 	}
 	next.Recent = slices.Concat(w.Recent, unknown)
 	next.Recent = slices.Clone(next.Recent[max(0, len(next.Recent)-recentRows):])
-	next.Start, next.Barren = max(1, start+n-next.overlap()), 0
+	next.Start, next.Repeats = max(1, start+n-next.overlap()), 0
 	if w.Start > 1 {
 		next.Pages++
 	}
@@ -202,26 +202,26 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	return s, nil
 }
 
-// barren takes a page without a new row. At a server that pages as it should,
-// it is the end.
-func (w *walk) barren(s step, start, n int) (step, error) {
+// repeated takes a page without a new row: the end of the list, if the server
+// pages as it should.
+func (w *walk) repeated(s step, start, n int) (step, error) {
 	next := &s.next
 	where := start + n - next.overlap() // the last rows, going by this page
 	switch {
 	case n <= w.overlap():
 		return w.end(s)
-	case w.Barren == 2 && start == 1 && w.Pages == 0 && next.Low <= n && usualLimit(n):
+	case w.Repeats == 2 && start == 1 && w.Pages == 0 && next.Low <= n && usualLimit(n):
 		// A server that ignores startIndex and counts the page answers like
 		// this, and so does one that does not page and has exactly so many
 		// rows. That is a rare coincidence, while the other would hide all the
 		// rows beyond its limit from every sync.
 		return s, everyAnswerTheSame(n)
-	case w.Barren == 2:
+	case w.Repeats == 2:
 		return w.end(s)
-	case w.Barren == 0 && where != w.Start:
-		next.Start, next.Barren = where, 1
+	case w.Repeats == 0 && where != w.Start:
+		next.Start, next.Repeats = where, 1
 	default:
-		next.Start, next.Barren = start+n, 2
+		next.Start, next.Repeats = start+n, 2
 	}
 	if next.Back++; next.spent() {
 		return s, w.changed()
@@ -257,7 +257,7 @@ func (w *walk) doubt(format string, args ...any) (step, error) {
 // back steps back from a page that does not prove its place.
 func (w *walk) back() (step, error) {
 	next := *w
-	next.Start, next.Barren, next.Trail = max(1, w.Start-max(1, w.Full/2)), 0, directory.Trail{}
+	next.Start, next.Repeats, next.Cycle = max(1, w.Start-max(1, w.Full/2)), 0, directory.CycleDetector{}
 	if next.Back++; next.spent() {
 		return step{}, w.changed()
 	}
