@@ -14,82 +14,84 @@ import (
 )
 
 const (
-	// enoughRows is when a page is large enough for the SDK. A page costs the
-	// syncer three calls, which is more than the 50 or 100 rows of a vendor's
-	// page cost; from here on larger ones gain nothing.
+	// enoughRows ends the merging of pages. A page costs the syncer three calls,
+	// more than the 50 or 100 rows of a vendor's page do; pages of more rows
+	// than this are no faster.
 	enoughRows = 500
-	// enoughTime ends a page at a slow vendor, so that what has been read is
-	// stored now and then.
+	// enoughTime ends the merging at a slow vendor, so that the syncer stores
+	// what has been read.
 	enoughTime = time.Second
 	// maxRows and maxBytes bound a page. The SDK refuses answers above 4 MiB.
 	maxRows  = 750
 	maxBytes = 3 << 20
-	// maxAgain is how often one page may change while its parts are served.
-	maxAgain = 5
-	// maxKept and maxKeptBytes bound the remainders that a list keeps; one may
-	// always be kept. maxKeptAge is longer than the syncer's pause between two
-	// tries.
-	maxKept      = 32
-	maxKeptBytes = 64 << 20
-	maxKeptAge   = 2 * time.Minute
+	// maxRestarts is how often one page may change while its parts are served.
+	maxRestarts = 5
+	// maxCached and maxCachedBytes bound the cache of split pages, which may
+	// always hold one. maxCachedAge is longer than the syncer's pause between
+	// two tries.
+	maxCached      = 32
+	maxCachedBytes = 64 << 20
+	maxCachedAge   = 2 * time.Minute
 )
 
-// pages reads one kind of list in pages that the SDK can take, whatever the
-// sizes of the source's: it merges small ones and splits large ones.
+// pages turns the pages of a source, of any size, into pages that the SDK
+// accepts: it merges small ones and splits large ones.
 //
-// The parts of a large page follow the order of the rows' fingerprints, which
-// other rows do not change. What has not been served is kept in memory; where
-// it is not found there, in another process or after a restart, the source is
-// asked for the page again. If other rows are on it by then, rows may have
-// moved to it from the pages behind it, so it is served from its beginning: a
-// row that comes twice does no harm, a missing one does.
+// A large page is served in parts, ordered by the rows' fingerprints, so that
+// other rows do not change a row's position. The rows that have not been served
+// are cached in memory. Where the cache has none, as in another process or
+// after a restart, pages reads the source's page again. If that page has changed,
+// rows may have moved to it from later pages, so it is served from its
+// beginning: a row that comes twice does no harm, a missing row does.
 type pages[T any] struct {
 	now func() time.Time
-	// key names a row: rows of one set (the members of a group) stay together.
-	// The sets of a page tell whether it is still the same.
+	// key names a row. Rows of one set (the members of a group) stay together.
+	// A page with other sets than before has changed.
 	key func(*T) (set, id string)
-	// size is the most bytes that a row takes in an answer to the SDK.
+	// size bounds the bytes of a row in an answer to the SDK.
 	size func(*T) int
 
-	mu   sync.Mutex
-	kept map[uint64]remainder[T]
+	mu    sync.Mutex
+	cache map[uint64]splitPage[T]
 }
 
-// rank is the place of a row among those of its page.
-type rank [2]uint64
+// sortKey orders the rows of a page: the fingerprints of a row's set and id.
+type sortKey [2]uint64
 
-type rankedRow[T any] struct {
-	rank rank
-	row  T
+type sortedRow[T any] struct {
+	key sortKey
+	row T
 }
 
-// remainder is what is still to be served of a page: rows in order and a page
-// without rows, or a whole page that nothing has been served of.
-type remainder[T any] struct {
-	rows  []rankedRow[T]
+// splitPage is what remains to be served of a source's page: its last rows, in
+// order, and the page without rows; or the whole page, if no row was served.
+type splitPage[T any] struct {
+	rows  []sortedRow[T]
 	page  directory.Page[T]
 	bytes int
 	at    time.Time
 }
 
-// pageToken is where a list goes on: with the source's page at a cursor or,
-// with After, behind that row of it.
+// pageToken is the next position in a list: the source's page at Cursor or, with
+// After, the rows of that page behind a key.
 type pageToken struct {
-	Cursor string `json:"c,omitempty"`
-	After  *rank  `json:"a,omitempty"`
-	// Rows identifies the rows that the page had, Read the remainder that is
-	// kept of it.
-	Rows uint64 `json:"s,omitempty"`
-	Read uint64 `json:"r,omitempty"`
-	// Again counts how often the page was served from its beginning.
-	Again int `json:"n,omitempty"`
+	Cursor string   `json:"c,omitempty"`
+	After  *sortKey `json:"a,omitempty"`
+	// Rows identifies the page's sets of rows, Cached its entry in the cache.
+	Rows   uint64 `json:"s,omitempty"`
+	Cached uint64 `json:"r,omitempty"`
+	// Restarts counts how often the page was served from its beginning because
+	// it had changed.
+	Restarts int `json:"n,omitempty"`
 }
 
 // reader reads a source's page.
 type reader[T any] func(ctx context.Context, cursor string) (directory.Page[T], error)
 
-// read returns the page at a token, the empty one for the first, with tokens
-// of the list that is named for its cursors.
+// read returns the page at a token of the named list; the empty token is the
+// first page. The cursors in the page are tokens. The error of a token that read
+// did not make is directory.ErrCursor, and Aborted the error of a page that
+// changes again and again.
 func (p *pages[T]) read(ctx context.Context, list, token string, source reader[T]) (directory.Page[T], error) {
 	var at pageToken
 	if token != "" {
@@ -97,15 +99,15 @@ func (p *pages[T]) read(ctx context.Context, list, token string, source reader[T
 		if at, err = directory.DecodeCursor[pageToken](list, token); err != nil {
 			return directory.Page[T]{}, err
 		}
-		if at.After == nil && at != (pageToken{Cursor: at.Cursor, Read: at.Read}) || at.Again < 0 || at.Again > maxAgain {
+		if at.After == nil && at != (pageToken{Cursor: at.Cursor, Cached: at.Cached}) || at.Restarts < 0 || at.Restarts > maxRestarts {
 			return directory.Page[T]{}, directory.ErrCursor
 		}
 	}
-	left, found := p.take(at.Read)
+	split, found := p.take(at.Cached)
 	if found && at.After != nil {
-		return p.part(list, at, left), nil
+		return p.part(list, at, split), nil
 	}
-	page := left.page
+	page := split.page
 	if !found {
 		var err error
 		if page, err = source(ctx, at.Cursor); err != nil {
@@ -115,33 +117,33 @@ func (p *pages[T]) read(ctx context.Context, list, token string, source reader[T
 	if at.After == nil && p.bytes(page) <= maxBytes && len(page.Rows) <= maxRows {
 		return p.merge(ctx, list, page, source), nil
 	}
-	left = remainder[T]{rows: p.order(page.Rows), page: page}
-	left.page.Rows = nil
+	split = splitPage[T]{rows: p.order(page.Rows), page: page}
+	split.page.Rows = nil
 	for i := range page.Rows {
-		left.bytes += p.size(&page.Rows[i])
+		split.bytes += p.size(&page.Rows[i])
 	}
-	if rows := identity(at.Cursor, left); at.After == nil || rows == at.Rows {
+	if rows := identity(at.Cursor, split); at.After == nil || rows == at.Rows {
 		at.Rows = rows
 	} else {
-		if at.Again++; at.Again > maxAgain {
-			return directory.Page[T]{}, errorf(codes.Aborted, "the list changed %d times while one page of it was read; run the sync again when the vendor is quieter", at.Again)
+		if at.Restarts++; at.Restarts > maxRestarts {
+			return directory.Page[T]{}, errorf(codes.Aborted, "the list changed %d times while one page of it was read; run the sync again when the vendor is quieter", at.Restarts)
 		}
 		at.After, at.Rows = nil, rows
 	}
 	if at.After != nil {
-		left.page.Siblings = nil // the first part had them
-		next, _ := slices.BinarySearchFunc(left.rows, *at.After, func(r rankedRow[T], after rank) int {
-			return cmp.Or(r.rank.compare(after), -1) // behind the rows of that rank
+		split.page.Siblings = nil // served with the first part
+		next, _ := slices.BinarySearchFunc(split.rows, *at.After, func(r sortedRow[T], after sortKey) int {
+			return cmp.Or(r.key.compare(after), -1) // behind the rows of that key
 		})
-		left.rows = left.rows[next:]
+		split.rows = split.rows[next:]
 	}
-	return p.part(list, at, left), nil
+	return p.part(list, at, split), nil
 }
 
-// merge adds the pages that follow: until there are enough rows, or no more,
-// or enough time has passed. If a page cannot be read, the ones before it are
-// returned; the next call begins with that page and meets the error. A page
-// that is too large to be added is kept for the next call.
+// merge appends the following pages until there are enough rows, no more pages,
+// or enough time has passed. At a page that cannot be read it returns the rows
+// before it; the next call begins with that page and returns its error. A page
+// that is too large to be appended is cached for the next call.
 func (p *pages[T]) merge(ctx context.Context, list string, page directory.Page[T], source reader[T]) directory.Page[T] {
 	start, bytes, own := p.now(), p.bytes(page), false
 	for page.Next != "" && len(page.Rows) < enoughRows && p.now().Sub(start) < enoughTime {
@@ -151,9 +153,9 @@ func (p *pages[T]) merge(ctx context.Context, list string, page directory.Page[T
 		}
 		added := p.bytes(more)
 		if len(page.Rows)+len(more.Rows) > maxRows || bytes+added > maxBytes || len(page.Siblings)+len(more.Siblings) > directory.MaxSiblings {
-			at := pageToken{Cursor: page.Next, Read: newReading()}
-			p.keep(at.Read, remainder[T]{page: more, bytes: added})
-			page = onward(list, page)
+			at := pageToken{Cursor: page.Next, Cached: newCacheKey()}
+			p.store(at.Cached, splitPage[T]{page: more, bytes: added})
+			page = encodeCursors(list, page)
 			page.Next = directory.EncodeCursor(list, at)
 			return page
 		}
@@ -165,53 +167,53 @@ func (p *pages[T]) merge(ctx context.Context, list string, page directory.Page[T
 		page.Siblings = slices.Concat(page.Siblings, more.Siblings)
 		page.Next = more.Next
 		if more.Total != page.Total {
-			page.Total = 0 // it counts not the whole list
+			page.Total = 0 // it does not count the whole list
 		}
 		bytes += added
 	}
-	return onward(list, page)
+	return encodeCursors(list, page)
 }
 
-// part serves the first of the rows that are left and keeps the others.
-func (p *pages[T]) part(list string, at pageToken, left remainder[T]) directory.Page[T] {
-	bytes := p.bytes(directory.Page[T]{Siblings: left.page.Siblings})
+// part returns the first rows of a split page and caches the others.
+func (p *pages[T]) part(list string, at pageToken, split splitPage[T]) directory.Page[T] {
+	bytes := p.bytes(directory.Page[T]{Siblings: split.page.Siblings})
 	end := 0
-	for end < len(left.rows) && end < maxRows {
-		if bytes += p.size(&left.rows[end].row); bytes > maxBytes && end > 0 {
+	for end < len(split.rows) && end < maxRows {
+		if bytes += p.size(&split.rows[end].row); bytes > maxBytes && end > 0 {
 			break
 		}
 		end++
 	}
-	// Rows of one rank stay together: behind it, none of them is served.
-	if end < len(left.rows) && left.rows[end-1].rank == left.rows[end].rank {
+	// Rows of one key stay together, because a token continues behind a key.
+	if end < len(split.rows) && split.rows[end-1].key == split.rows[end].key {
 		first := end
-		for end > 0 && left.rows[end-1].rank == left.rows[first].rank {
+		for end > 0 && split.rows[end-1].key == split.rows[first].key {
 			end--
 		}
-		if end == 0 { // only ids made to collide fill a page with one rank
-			for end = first; end < len(left.rows) && left.rows[end].rank == left.rows[0].rank; {
+		if end == 0 { // only ids made to collide fill a page with one key
+			for end = first; end < len(split.rows) && split.rows[end].key == split.rows[0].key; {
 				end++
 			}
 		}
 	}
-	page := left.page
+	page := split.page
 	page.Rows = make([]T, end)
 	for i := range page.Rows {
-		page.Rows[i] = left.rows[i].row
-		left.bytes -= p.size(&page.Rows[i])
+		page.Rows[i] = split.rows[i].row
+		split.bytes -= p.size(&page.Rows[i])
 	}
-	page = onward(list, page)
-	if end < len(left.rows) {
-		at.After, at.Read = &left.rows[end-1].rank, newReading()
+	page = encodeCursors(list, page)
+	if end < len(split.rows) {
+		at.After, at.Cached = &split.rows[end-1].key, newCacheKey()
 		page.Next = directory.EncodeCursor(list, at)
-		left.rows, left.page.Siblings = left.rows[end:], nil
-		p.keep(at.Read, left)
+		split.rows, split.page.Siblings = split.rows[end:], nil
+		p.store(at.Cached, split)
 	}
 	return page
 }
 
-// onward writes the source's cursors as tokens of a list.
-func onward[T any](list string, page directory.Page[T]) directory.Page[T] {
+// encodeCursors replaces the source's cursors by tokens of a list.
+func encodeCursors[T any](list string, page directory.Page[T]) directory.Page[T] {
 	if page.Next != "" {
 		page.Next = directory.EncodeCursor(list, pageToken{Cursor: page.Next})
 	}
@@ -223,38 +225,38 @@ func onward[T any](list string, page directory.Page[T]) directory.Page[T] {
 	return page
 }
 
-// order sorts rows by rank. Rows of one key stay in their order, so that the
-// last of them is the last to be stored.
-func (p *pages[T]) order(rows []T) []rankedRow[T] {
-	out := make([]rankedRow[T], len(rows))
+// order sorts rows by key. Rows of one key stay in their order, so that the
+// syncer stores the last of them last.
+func (p *pages[T]) order(rows []T) []sortedRow[T] {
+	out := make([]sortedRow[T], len(rows))
 	for i := range rows {
 		set, id := p.key(&rows[i])
-		out[i] = rankedRow[T]{rank{directory.Fingerprint(set), directory.Fingerprint(id)}, rows[i]}
+		out[i] = sortedRow[T]{sortKey{directory.Fingerprint(set), directory.Fingerprint(id)}, rows[i]}
 	}
-	slices.SortStableFunc(out, func(a, b rankedRow[T]) int { return a.rank.compare(b.rank) })
+	slices.SortStableFunc(out, func(a, b sortedRow[T]) int { return a.key.compare(b.key) })
 	return out
 }
 
-// identity tells pages with other sets of rows, or other siblings, apart. It
-// is 0 for the only page of a list, to which no rows can move from another.
-func identity[T any](cursor string, left remainder[T]) uint64 {
-	if cursor == "" && left.page.Next == "" && len(left.page.Siblings) == 0 {
+// identity is a number that differs for pages with other sets of rows or other
+// siblings. It is 0 for the only page of a list, to which no row can move.
+func identity[T any](cursor string, split splitPage[T]) uint64 {
+	if cursor == "" && split.page.Next == "" && len(split.page.Siblings) == 0 {
 		return 0
 	}
 	sum := uint64(1)
-	for i := range left.rows {
-		if i == 0 || left.rows[i].rank[0] != left.rows[i-1].rank[0] {
-			sum = sum*31 + left.rows[i].rank[0]
+	for i := range split.rows {
+		if i == 0 || split.rows[i].key[0] != split.rows[i-1].key[0] {
+			sum = sum*31 + split.rows[i].key[0]
 		}
 	}
-	for _, sibling := range left.page.Siblings {
+	for _, sibling := range split.page.Siblings {
 		sum = sum*31 + directory.Fingerprint(sibling)
 	}
 	return sum
 }
 
-// bytes is the most that a page takes in an answer to the SDK. Tokens of
-// siblings are longer than their cursors.
+// bytes bounds the size of a page in an answer to the SDK. Siblings' tokens are
+// longer than their cursors.
 func (p *pages[T]) bytes(page directory.Page[T]) int {
 	sum := 0
 	for i := range page.Rows {
@@ -266,52 +268,50 @@ func (p *pages[T]) bytes(page directory.Page[T]) int {
 	return sum
 }
 
-// newReading is a number by which a remainder is found: a random one, so that
-// no other sync finds it.
-func newReading() uint64 { return rand.Uint64() | 1 } //nolint:gosec // not a secret
+// newCacheKey returns a random key, so that no other sync finds the entry.
+func newCacheKey() uint64 { return rand.Uint64() | 1 } //nolint:gosec // not a secret
 
-// keep holds a remainder under the number of its reading, at the cost of the
-// oldest ones.
-func (p *pages[T]) keep(read uint64, left remainder[T]) {
-	left.at = p.now()
+// store caches a split page and drops old entries that exceed the bounds.
+func (p *pages[T]) store(key uint64, split splitPage[T]) {
+	split.at = p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kept == nil {
-		p.kept = map[uint64]remainder[T]{}
+	if p.cache == nil {
+		p.cache = map[uint64]splitPage[T]{}
 	}
-	p.kept[read] = left
+	p.cache[key] = split
 	total := 0
-	for other, r := range p.kept {
-		if left.at.Sub(r.at) > maxKeptAge {
-			delete(p.kept, other)
+	for other, r := range p.cache {
+		if split.at.Sub(r.at) > maxCachedAge {
+			delete(p.cache, other)
 			continue
 		}
 		total += r.bytes
 	}
-	for len(p.kept) > 1 && (len(p.kept) > maxKept || total > maxKeptBytes) {
-		oldest := read
-		for other, r := range p.kept {
-			if other != read && (oldest == read || r.at.Before(p.kept[oldest].at)) {
+	for len(p.cache) > 1 && (len(p.cache) > maxCached || total > maxCachedBytes) {
+		oldest := key
+		for other, r := range p.cache {
+			if other != key && (oldest == key || r.at.Before(p.cache[oldest].at)) {
 				oldest = other
 			}
 		}
-		total -= p.kept[oldest].bytes
-		delete(p.kept, oldest)
+		total -= p.cache[oldest].bytes
+		delete(p.cache, oldest)
 	}
 }
 
-// take returns a remainder and lets go of it.
-func (p *pages[T]) take(read uint64) (remainder[T], bool) {
+// take removes a split page from the cache and returns it.
+func (p *pages[T]) take(key uint64) (splitPage[T], bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	left, ok := p.kept[read]
-	delete(p.kept, read)
-	return left, ok && p.now().Sub(left.at) <= maxKeptAge
+	split, ok := p.cache[key]
+	delete(p.cache, key)
+	return split, ok && p.now().Sub(split.at) <= maxCachedAge
 }
 
-func (r rank) compare(other rank) int {
-	if by := cmp.Compare(r[0], other[0]); by != 0 {
+func (k sortKey) compare(other sortKey) int {
+	if by := cmp.Compare(k[0], other[0]); by != 0 {
 		return by
 	}
-	return cmp.Compare(r[1], other[1])
+	return cmp.Compare(k[1], other[1])
 }

@@ -89,7 +89,7 @@ func TestPagesLoseNobody(t *testing.T) {
 		"a page that is enough stays one": {[]int{750, 750, 3}, []int{750, 750, 3}},
 		"no page above the limit":         {[]int{400, 400, 400}, []int{400, 400, 400}},
 		"empty pages on the way":          {[]int{0, 0, 7, 0, 0}, []int{7}},
-		"a page that grows is left over":  {[]int{100, 700, 100}, []int{100, 700, 100}},
+		"a large page follows small ones": {[]int{100, 700, 100}, []int{100, 700, 100}},
 		"an empty list":                   {[]int{0}, []int{0}},
 		"a large page becomes small ones": {[]int{2000}, []int{750, 750, 500}},
 		"large pages and small ones":      {[]int{10, 1600, 10, 10}, []int{10, 750, 750, 100, 20}},
@@ -124,8 +124,8 @@ func TestPagesLoseNobody(t *testing.T) {
 					t.Errorf("%s %d rows arrived, not %d", how, len(rows), want)
 				}
 			}
-			if len(one.kept) > 0 {
-				t.Errorf("%d remainders are kept after the end", len(one.kept))
+			if len(one.cache) > 0 {
+				t.Errorf("%d split pages are cached after the end", len(one.cache))
 			}
 			for at := range row.sizes {
 				asked := 0
@@ -293,7 +293,7 @@ func TestAPageThatNeverStaysTheSameEnds(t *testing.T) {
 	for token := ""; ; {
 		page, err := ofNumbers(still).read(t.Context(), "list", token, read)
 		if err != nil {
-			if status.Code(err) != codes.Aborted || requests > maxAgain+2 {
+			if status.Code(err) != codes.Aborted || requests > maxRestarts+2 {
 				t.Errorf("%d requests, %v", requests, err)
 			}
 			return
@@ -350,19 +350,19 @@ func TestRemaindersAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1, 0)
 	p := ofNumbers(func() time.Time { return now })
-	for read := range uint64(10 * maxKept) {
+	for read := range uint64(10 * maxCached) {
 		now = now.Add(time.Millisecond)
-		p.keep(read, remainder[int]{bytes: 1})
+		p.store(read, splitPage[int]{bytes: 1})
 	}
-	if _, ok := p.take(10*maxKept - 1); !ok || len(p.kept) != maxKept-1 {
-		t.Errorf("%d are kept", len(p.kept))
+	if _, ok := p.take(10*maxCached - 1); !ok || len(p.cache) != maxCached-1 {
+		t.Errorf("%d are cached", len(p.cache))
 	}
 	now = now.Add(time.Millisecond)
-	p.keep(1, remainder[int]{bytes: 10 * maxKeptBytes}) // one may always be kept
-	if len(p.kept) != 1 {
-		t.Errorf("%d are kept beside a large one", len(p.kept))
+	p.store(1, splitPage[int]{bytes: 10 * maxCachedBytes}) // one may always be cached
+	if len(p.cache) != 1 {
+		t.Errorf("%d are cached beside a large one", len(p.cache))
 	}
-	now = now.Add(maxKeptAge + time.Second)
+	now = now.Add(maxCachedAge + time.Second)
 	if _, ok := p.take(1); ok {
 		t.Error("rows from long ago are served")
 	}
@@ -387,7 +387,7 @@ func TestRowsOfOneRankStayTogether(t *testing.T) {
 		rows := slices.Concat(walk(t, fresh, list.read)...)
 		slices.Sort(rows)
 		if !slices.Equal(rows, upTo(0, 2000)) {
-			t.Errorf("%d of one rank: %d rows arrive", collide, len(rows))
+			t.Errorf("%d of one key: %d rows arrive", collide, len(rows))
 		}
 	}
 }
@@ -402,7 +402,7 @@ func TestTokensStayInTheirList(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, token := range map[string]string{
-		"another list": page.Next, "a vendor's cursor": "1", "too often": directory.EncodeCursor("groups", pageToken{After: &rank{}, Again: maxAgain + 1}),
+		"another list": page.Next, "a vendor's cursor": "1", "too often": directory.EncodeCursor("groups", pageToken{After: &sortKey{}, Restarts: maxRestarts + 1}),
 		"no row": directory.EncodeCursor("groups", pageToken{Cursor: "1", Rows: 5}),
 	} {
 		if _, err := ofNumbers(still).read(t.Context(), "groups", token, list.read); !errors.Is(err, directory.ErrCursor) {
