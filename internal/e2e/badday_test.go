@@ -46,7 +46,7 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 	for _, workers := range []int{1, 4, 16} {
 		t.Run(fmt.Sprint(workers), func(t *testing.T) {
 			t.Parallel()
-			eachSite(t, func(t *testing.T, open newSite) {
+			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, small, simulator.WithFault("rate-limit-seconds", simulator.When{Every: 3}))
 				run := s.sync(t, nil, "BATON_OUTPUT_FORMAT=json", "BATON_WORKERS="+strconv.Itoa(workers))
 				run.succeeds(t, s.truth())
@@ -81,9 +81,9 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 // and neither the file of the last good one nor the truth of the next.
 func TestAnOutageCostsNoFile(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
-		f := s.startFront(t, nil)
+		f := s.startReverseProxy(t, nil)
 		run := s.sync(t, nil)
 		before := s.truth()
 		run.succeeds(t, before)
@@ -157,7 +157,7 @@ func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
 		{"long-id", "id"},
 	} {
 		t.Run(monster.fault, func(t *testing.T) {
-			eachSite(t, func(t *testing.T, open newSite) {
+			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, size, simulator.WithFault(monster.fault, simulator.When{From: 4}))
 				run := s.sync(t, nil, "BATON_WORKERS=16")
 				peak := run.peakMemory()

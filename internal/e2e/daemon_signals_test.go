@@ -23,7 +23,7 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 		for _, busy := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v, busy %v", sig, busy), func(t *testing.T) {
 				t.Parallel()
-				eachSite(t, func(t *testing.T, open newSite) {
+				eachSetup(t, func(t *testing.T, open newSetup) {
 					s, plane := open(t, small), controlplane.Start(t)
 					reached := make(chan context.Context, 1000)
 					s.vendor.OnRequest(func(_ int, r *http.Request) {
@@ -67,7 +67,7 @@ func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
 		for _, busy := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v, busy %v", sig, busy), func(t *testing.T) {
 				t.Parallel()
-				eachSite(t, func(t *testing.T, open newSite) { reclaim(t, open, sig, busy) })
+				eachSetup(t, func(t *testing.T, open newSetup) { reclaim(t, open, sig, busy) })
 			})
 		}
 	}
@@ -75,7 +75,7 @@ func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
 
 // reclaim ends a daemon, in the middle of a sync or after one, and starts
 // another.
-func reclaim(t *testing.T, open newSite, sig syscall.Signal, busy bool) {
+func reclaim(t *testing.T, open newSetup, sig syscall.Signal, busy bool) {
 	t.Helper()
 	s, plane, tmp := open(t, small), controlplane.Start(t), t.TempDir()
 	reached := make(chan struct{}, 1000)

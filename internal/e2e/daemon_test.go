@@ -25,8 +25,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// site is a connector together with its vendor on loopback.
-type site struct {
+// setup is a connector together with its vendor on loopback.
+type setup struct {
 	*fixture.Vendor
 	// name is the connector's binary.
 	name   string
@@ -41,7 +41,7 @@ type site struct {
 
 // leaks says whether a text holds the credential, in any of the forms in which
 // it is sent, or the beginning of it, which no encoding changes.
-func (s *site) leaks(text string) bool {
+func (s *setup) leaks(text string) bool {
 	login, _ := s.fields["user-email"].(string)
 	for _, form := range []string{s.secret[:8], base64.StdEncoding.EncodeToString([]byte(login + ":" + s.secret))} {
 		if strings.Contains(text, form) {
@@ -67,30 +67,30 @@ func (p *process) ends() int {
 	return p.wait()
 }
 
-type newSite func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site
+type newSetup func(t testing.TB, size simulator.Size, opts ...simulator.Option) *setup
 
-// eachSite runs a test for each connector.
-func eachSite(t *testing.T, test func(t *testing.T, start newSite)) {
+// eachSetup runs a test for each connector.
+func eachSetup(t *testing.T, test func(t *testing.T, start newSetup)) {
 	for _, vendor := range fixture.Vendors {
 		name := "baton-" + vendor
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, func(t testing.TB, size simulator.Size, opts ...simulator.Option) *site {
-				return startSite(t, name, size, opts...)
+			test(t, func(t testing.TB, size simulator.Size, opts ...simulator.Option) *setup {
+				return startSetup(t, name, size, opts...)
 			})
 		})
 	}
 }
 
-func startSite(t testing.TB, name string, size simulator.Size, opts ...simulator.Option) *site {
+func startSetup(t testing.TB, name string, size simulator.Size, opts ...simulator.Option) *setup {
 	t.Helper()
 	v := fixture.Start(t, strings.TrimPrefix(name, "baton-"), size, opts...)
-	return &site{Vendor: v, name: name, vendor: v.Server, env: v.Env, fields: v.Fields, secret: v.Credential}
+	return &setup{Vendor: v, name: name, vendor: v.Server, env: v.Env, fields: v.Fields, secret: v.Credential}
 }
 
 // truth is what a sync of the vendor's directory as it stands must hold, with
 // nothing excused as having changed in the meantime.
-func (s *site) truth() simulator.Truth {
+func (s *setup) truth() simulator.Truth {
 	return s.Now()
 }
 
@@ -101,16 +101,16 @@ var small = simulator.Size{Users: 230, GroupSizes: []int{0, 1, 100, 101, 3}}
 // daemon is a self-hosted connector that runs under a control plane.
 type daemon struct {
 	*process
-	*site
+	*setup
 	plane *controlplane.Plane
 }
 
 // startDaemon runs a connector as a daemon. At the end of the test it checks
 // that the daemon kept to the protocol and that the vendor's credential and
 // its own showed nowhere.
-func startDaemon(t testing.TB, s *site, plane *controlplane.Plane, env []string, args ...string) *daemon {
+func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{site: s, plane: plane}
+	d := &daemon{setup: s, plane: plane}
 	t.Cleanup(func() {
 		for _, violation := range plane.Violations() {
 			t.Errorf("against C1's protocol: %s", violation)
@@ -236,7 +236,7 @@ func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 	for mode, env := range map[string][]string{"one task a time": nil, "tasks in batches": {"BATON_GET_TASKS=true"}} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			eachSite(t, func(t *testing.T, open newSite) {
+			eachSetup(t, func(t *testing.T, open newSetup) {
 				s, plane := open(t, small), controlplane.Start(t)
 				first := plane.Enqueue(controlplane.FullSync())[0]
 				d := startDaemon(t, s, plane, append([]string{"BATON_HOST_ID=host-7"}, env...))
@@ -283,7 +283,7 @@ func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 // uploaded, that C1 shows why in our own words, and that the daemon lives on.
 func TestDaemonReportsAFailingSync(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync())
 		var once sync.Once
@@ -308,7 +308,7 @@ func TestDaemonReportsAFailingSync(t *testing.T) {
 // does not look alive, and asks the vendor for nothing.
 func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		p := start(t, binary(t, s.name), slices.Concat(s.env, []string{
 			"BATON_CLIENT_ID=" + plane.ClientID(), "BATON_CLIENT_SECRET=" + plane.OtherSecret(), "SSL_CERT_FILE=" + plane.CAFile(),
@@ -330,7 +330,7 @@ func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
 // lose or change it.
 func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		outage := func(d *daemon) {
 			if err := plane.WaitRefused(d.alive); err != nil {
@@ -364,7 +364,7 @@ func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 // connector process do not mix.
 func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		d := startDaemon(t, s, plane, nil)
 		d.hello()
@@ -388,7 +388,7 @@ func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 // ends, although the vendor hangs, and that the next one is whole.
 func TestDaemonDropsACancelledTask(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		d := startDaemon(t, s, plane, nil)
 		d.hello()
@@ -411,7 +411,7 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 // TestDaemonSyncsOneGroup shows what a targeted sync of one group uploads.
 func TestDaemonSyncsOneGroup(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		target := s.vendor.GroupIDs()[3]
 		id := plane.Enqueue(controlplane.TargetedSync(v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()))[0]
@@ -424,7 +424,7 @@ func TestDaemonSyncsOneGroup(t *testing.T) {
 // credential is revoked, and that it still sees a live process then.
 func TestDaemonTellsItsHealth(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
 		port := freePort(t)
 		health := []string{"BATON_HEALTH_CHECK=true", "BATON_HEALTH_CHECK_PORT=" + port}

@@ -760,10 +760,10 @@ func TestDocsNameRealFlags(t *testing.T) {
 		if strings.HasSuffix(d.path, ".mdx") {
 			known = []*schema{all["baton-"+strings.TrimSuffix(filepath.Base(d.path), ".mdx")]}
 		}
-		var elsewhere []string
+		var otherWords []string
 		for _, c := range commands(t, d) {
 			if all[filepath.Base(c.words[0])] == nil {
-				elsewhere = append(elsewhere, c.words...)
+				otherWords = append(otherWords, c.words...)
 			}
 		}
 		for _, name := range envName.FindAllString(d.text, -1) {
@@ -773,7 +773,7 @@ func TestDocsNameRealFlags(t *testing.T) {
 		}
 		for _, m := range flagName.FindAllStringSubmatch(d.text, -1) {
 			usual := slices.Contains([]string{"--help", "--version"}, m[1])
-			if !usual && !slices.ContainsFunc(known, func(s *schema) bool { return s.flags[m[1]] }) && !slices.Contains(elsewhere, m[1]) {
+			if !usual && !slices.ContainsFunc(known, func(s *schema) bool { return s.flags[m[1]] }) && !slices.Contains(otherWords, m[1]) {
 				t.Errorf("%s names %s, which no connector takes", d.path, m[1])
 			}
 		}

@@ -27,7 +27,7 @@ import (
 // function is a cloud-hosted connector: its configuration service, the
 // Runtime API that it polls and its instances.
 type function struct {
-	*site
+	*setup
 	t         testing.TB
 	plane     *controlplane.Plane
 	runtime   *lambdaruntime.Runtime
@@ -36,9 +36,9 @@ type function struct {
 
 // startFunction runs a connector as ConductorOne hosts it, in one or more
 // instances.
-func startFunction(t testing.TB, s *site, fields map[string]any, egress *v1.EgressSection, instances int) *function {
+func startFunction(t testing.TB, s *setup, fields map[string]any, egress *v1.EgressSection, instances int) *function {
 	t.Helper()
-	f := &function{site: s, t: t, plane: controlplane.Start(t), runtime: lambdaruntime.Start(t)}
+	f := &function{setup: s, t: t, plane: controlplane.Start(t), runtime: lambdaruntime.Start(t)}
 	f.plane.SetConfig(fields)
 	f.plane.SetEgress(egress)
 	t.Cleanup(func() {
@@ -115,7 +115,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachSite(t, func(t *testing.T, open newSite) {
+			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, row.size)
 				f := startFunction(t, s, s.fields, nil, row.instances)
 				if err := f.runtime.Wait(f.alive(), row.instances); err != nil {
@@ -143,7 +143,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 // function to read the vendor's directory.
 func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		f := startFunction(t, s, s.fields, nil, 1)
 		for name, caller := range map[string]lambdaruntime.Caller{
@@ -171,7 +171,7 @@ func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
 // takes effect without a new deployment.
 func TestLambdaTakesANewCredential(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		f := startFunction(t, s, s.with("wrong-credential"), nil, 1)
 		err := f.validate(lambdaruntime.ConductorOne)
@@ -187,8 +187,8 @@ func TestLambdaTakesANewCredential(t *testing.T) {
 	})
 }
 
-// with is the site's configuration with another credential.
-func (s *site) with(credential string) map[string]any {
+// with is the setup's configuration with another credential.
+func (s *setup) with(credential string) map[string]any {
 	fields := maps.Clone(s.fields)
 	for name, value := range fields {
 		if value == s.secret {
@@ -198,8 +198,8 @@ func (s *site) with(credential string) map[string]any {
 	return fields
 }
 
-// without is the site's configuration without its credential.
-func (s *site) without() (fields map[string]any, missing string) {
+// without is the setup's configuration without its credential.
+func (s *setup) without() (fields map[string]any, missing string) {
 	fields = maps.Clone(s.fields)
 	for name, value := range fields {
 		if value == s.secret {
@@ -215,7 +215,7 @@ func (s *site) without() (fields map[string]any, missing string) {
 // one leaves it as it was.
 func TestLambdaReportsABadConfig(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		fields, missing := s.without()
 		f := startFunction(t, s, fields, nil, 1)
@@ -275,7 +275,7 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachSite(t, func(t *testing.T, open newSite) {
+			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, small)
 				fields := maps.Clone(s.fields)
 				for name, value := range fields { // policies name no IP addresses
@@ -310,7 +310,7 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 // comes back dead or stale.
 func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, simulator.Size{Users: 1300, GroupSizes: []int{3}})
 		f := startFunction(t, s, s.fields, nil, 1)
 		type held struct{ release chan struct{} }

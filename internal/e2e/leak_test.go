@@ -25,8 +25,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// secrets are all that must not show of a site.
-func (s *site) secrets() []string {
+// secrets are all that must not show of a setup.
+func (s *setup) secrets() []string {
 	if s.name == "baton-guru" {
 		return []string{s.secret, simulator.GuruRowToken}
 	}
@@ -45,8 +45,8 @@ func atInfo(log string) string {
 	return out.String()
 }
 
-// way is one way in which a run can go.
-type way struct {
+// scenario is one course that a run can take.
+type scenario struct {
 	name string
 	// right says that the run finishes, and not that it fails.
 	right bool
@@ -54,18 +54,18 @@ type way struct {
 	waits bool
 	opts  []simulator.Option
 	// set changes what lies between the connector and the vendor.
-	set func(t *testing.T, s *site)
+	set func(t *testing.T, s *setup)
 	env []string
 }
 
-// ways are a handful of those in which a run of a connector succeeds or fails.
+// scenarios are a handful of runs that succeed or fail.
 // TestFidelity looks for secrets in all of them, in process; what a binary adds
 // is its log, its files and its exit.
-func ways() []way {
+func scenarios() []scenario {
 	with := func(fault string, when ...simulator.When) []simulator.Option {
 		return []simulator.Option{simulator.WithFault(fault, when...)}
 	}
-	all := []way{
+	all := []scenario{
 		{name: "no fault", right: true},
 		{name: "unauthorized", opts: with("unauthorized")},
 		{name: "html-login", opts: with("html-login")},
@@ -82,36 +82,36 @@ func ways() []way {
 		},
 	}
 	return append(all,
-		way{name: "an outage of a day", set: instead(func(w http.ResponseWriter, _ *http.Request, _ *site) {
+		scenario{name: "an outage of a day", set: instead(func(w http.ResponseWriter, _ *http.Request, _ *setup) {
 			w.Header().Set("Retry-After", "86400")
 			http.Error(w, "closed until tomorrow", http.StatusServiceUnavailable)
 		})},
-		way{name: "an echo", set: instead(func(w http.ResponseWriter, r *http.Request, _ *site) {
+		scenario{name: "an echo", set: instead(func(w http.ResponseWriter, r *http.Request, _ *setup) {
 			http.Error(w, "these may not: "+heard(r), http.StatusForbidden)
 		})},
-		way{name: "an echo elsewhere", set: instead(func(w http.ResponseWriter, r *http.Request, s *site) {
+		scenario{name: "an echo elsewhere", set: instead(func(w http.ResponseWriter, r *http.Request, s *setup) {
 			to := url.URL{
 				Scheme: "http", User: url.UserPassword("me", s.secret), Host: "127.0.0.1:1", Path: "/" + s.secret,
 				RawQuery: url.Values{"q": {heard(r)}}.Encode(),
 			}
 			http.Redirect(w, r, to.String(), http.StatusFound)
 		})},
-		way{name: "refused", set: func(t *testing.T, s *site) {
+		scenario{name: "refused", set: func(t *testing.T, s *setup) {
 			s.env = moved(s.env, originOf(t, s.vendor.URL()), "http://127.0.0.1:"+freePort(t))
 		}},
-		way{name: "no such host", set: func(t *testing.T, s *site) {
+		scenario{name: "no such host", set: func(t *testing.T, s *setup) {
 			// A label of more than 63 characters (RFC 1035, section 2.3.4), for
 			// which nobody asks a DNS.
 			s.env = moved(s.env, originOf(t, s.vendor.URL()), "https://"+strings.Repeat("a", 64)+".test")
 		}},
-		way{name: "no trust", set: func(t *testing.T, s *site) {
+		scenario{name: "no trust", set: func(t *testing.T, s *setup) {
 			certificate, _ := authority(t)
-			s.startFront(t, certificate)
+			s.startReverseProxy(t, certificate)
 		}},
-		way{name: "a redirect to http", set: func(t *testing.T, s *site) {
+		scenario{name: "a redirect to http", set: func(t *testing.T, s *setup) {
 			certificate, file := authority(t)
 			s.env = append(s.env, "SSL_CERT_FILE="+file)
-			s.startFront(t, certificate).answers(func(w http.ResponseWriter, r *http.Request) bool {
+			s.startReverseProxy(t, certificate).answers(func(w http.ResponseWriter, r *http.Request) bool {
 				if asksForMemberships(r) {
 					http.Redirect(w, r, "http://"+r.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)
 				}
@@ -121,11 +121,11 @@ func ways() []way {
 	)
 }
 
-// instead has a front answer the requests for memberships.
-func instead(answer func(w http.ResponseWriter, r *http.Request, s *site)) func(*testing.T, *site) {
-	return func(t *testing.T, s *site) {
+// instead has a reverse proxy answer the requests for memberships.
+func instead(answer func(w http.ResponseWriter, r *http.Request, s *setup)) func(*testing.T, *setup) {
+	return func(t *testing.T, s *setup) {
 		t.Helper()
-		s.startFront(t, nil).answers(func(w http.ResponseWriter, r *http.Request) bool {
+		s.startReverseProxy(t, nil).answers(func(w http.ResponseWriter, r *http.Request) bool {
 			if !asksForMemberships(r) {
 				return false
 			}
@@ -154,37 +154,37 @@ func originOf(t testing.TB, text string) string {
 // leaky has several pages of users and of members.
 var leaky = simulator.Size{Users: 130, Groups: 4, MembersPerGroup: 7}
 
-// TestNothingLeaks runs the real binaries, well and in a handful of the ways in
-// which they fail, with all that they can log, and looks for the credential in all
-// that they leave behind; and at the usual level for anybody's address.
+// TestNothingLeaks runs the real binaries in every scenario, at the debug level,
+// and looks for the credential in all that they leave behind; and at the usual
+// level for anybody's address.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range fixture.Vendors {
-		for _, w := range ways() {
-			t.Run(vendor+"/"+w.name, func(t *testing.T) {
+		for _, c := range scenarios() {
+			t.Run(vendor+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				w.leaves(t, vendor, "debug")
+				c.leaves(t, vendor, "debug")
 			})
 		}
 		t.Run(vendor+"/at the usual level", func(t *testing.T) {
 			t.Parallel()
-			for _, w := range ways()[:3] { // one that succeeds and two that fail
-				w.leaves(t, vendor, "info")
+			for _, c := range scenarios()[:3] { // one that succeeds and two that fail
+				c.leaves(t, vendor, "info")
 			}
 		})
 	}
 }
 
 // leaves runs a binary and looks at what it leaves.
-func (w way) leaves(t *testing.T, vendor, level string) {
+func (c scenario) leaves(t *testing.T, vendor, level string) {
 	t.Helper()
-	s := startSite(t, "baton-"+vendor, leaky, w.opts...)
-	if w.set != nil {
-		w.set(t, s)
+	s := startSetup(t, "baton-"+vendor, leaky, c.opts...)
+	if c.set != nil {
+		c.set(t, s)
 	}
-	run := s.sync(t, nil, append(w.env, "BATON_LOG_LEVEL="+level)...)
+	run := s.sync(t, nil, append(c.env, "BATON_LOG_LEVEL="+level)...)
 	code := run.wait()
-	if (code == 0) != w.right {
+	if (code == 0) != c.right {
 		t.Errorf("exit code %d: %s", code, run.lastLine())
 	}
 	if (code == 0) != fixture.Finished(t, run.file) {
@@ -194,7 +194,7 @@ func (w way) leaves(t *testing.T, vendor, level string) {
 	if (atInfo(said) == said) != (level == "info") {
 		t.Error("the log is not of the level that was asked for")
 	}
-	if w.waits && !strings.Contains(said, "retrying") {
+	if c.waits && !strings.Contains(said, "retrying") {
 		t.Error("nothing had to be asked for again: this shows nothing")
 	}
 	left := said
@@ -207,32 +207,32 @@ func (w way) leaves(t *testing.T, vendor, level string) {
 	if at := fixture.AnyAddress.FindStringIndex(atInfo(said)); at != nil {
 		t.Errorf("an address shows: …%s…", atInfo(said)[max(0, at[0]-200):at[1]])
 	}
-	if n := len(s.vendor.Elsewhere()); n > 0 {
+	if n := len(s.vendor.OtherOrigin()); n > 0 {
 		t.Errorf("%d requests arrived at another origin", n)
 	}
 }
 
-// TestNothingLeaksIntoC1 has a daemon sync from vendors that behave in all
-// ways, with all that it can log, and looks for secrets in every message that
+// TestNothingLeaksIntoC1 has a daemon sync in every scenario, at the debug
+// level, and looks for secrets in every message that
 // C1 is sent and in every row that it is given; then kills it in the middle of
 // a sync and looks at what is left.
 func TestNothingLeaksIntoC1(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane, tmp := open(t, leaky), controlplane.Start(t), t.TempDir()
-		f := s.startFront(t, nil)
+		f := s.startReverseProxy(t, nil)
 		d := startDaemon(t, s, plane, []string{"BATON_LOG_LEVEL=debug", "BATON_TMPDIR=" + tmp})
-		for _, w := range ways() {
-			if w.waits || w.set != nil {
+		for _, c := range scenarios() {
+			if c.waits || c.set != nil {
 				continue
 			}
-			behaving := open(t, leaky, w.opts...)
+			behaving := open(t, leaky, c.opts...)
 			f.answers(func(w http.ResponseWriter, r *http.Request) bool {
 				behaving.vendor.ServeHTTP(w, r)
 				return true
 			})
-			if end := d.finished(plane.Enqueue(controlplane.FullSync())[0]); end.HasSuccess() != w.right {
-				t.Errorf("%s: it ended with %s", w.name, protojson.Format(end))
+			if end := d.finished(plane.Enqueue(controlplane.FullSync())[0]); end.HasSuccess() != c.right {
+				t.Errorf("%s: it ended with %s", c.name, protojson.Format(end))
 			}
 		}
 		s.killed(t, f, tmp, func() *process {
@@ -278,9 +278,9 @@ func TestNothingLeaksIntoC1(t *testing.T) {
 // nobody can tidy up, and looks for the credential in what is left.
 func TestNothingLeaksIntoTemporaryFiles(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
-		f := s.startFront(t, nil)
+		f := s.startReverseProxy(t, nil)
 		tmp := t.TempDir()
 		s.killed(t, f, tmp, func() *process { return s.sync(t, nil, "BATON_LOG_LEVEL=debug", "BATON_TMPDIR="+tmp).process })
 	})
@@ -288,7 +288,7 @@ func TestNothingLeaksIntoTemporaryFiles(t *testing.T) {
 
 // killed begins a sync, kills the process and its children while they read
 // memberships, and looks at the temporary files that they leave.
-func (s *site) killed(t *testing.T, f *front, tmp string, begin func() *process) {
+func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *process) {
 	t.Helper()
 	reached := make(chan struct{}, 1000)
 	f.answers(func(_ http.ResponseWriter, r *http.Request) bool {

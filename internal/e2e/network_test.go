@@ -34,7 +34,7 @@ import (
 )
 
 // sourceAt opens a source that reads the vendor at another origin.
-func (s *site) sourceAt(t testing.TB, at string, opts rest.Options) directory.Source {
+func (s *setup) sourceAt(t testing.TB, at string, opts rest.Options) directory.Source {
 	t.Helper()
 	opts.Name, opts.Version = s.name, "test"
 	base := strings.Replace(s.vendor.URL(), originOf(t, s.vendor.URL()), at, 1)
@@ -58,7 +58,7 @@ var mislaid = simulator.Size{Users: 430, GroupSizes: []int{0, 1, 100, 101, 3}}
 // isMislaid loses the vendor in the middle of a sync, finds it again when the
 // syncer has been told that it cannot be reached, and checks that the sync
 // holds the truth. Each request must take a connection of its own.
-func (s *site) isMislaid(t *testing.T, at string, lose, find func(), says string) {
+func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -101,7 +101,7 @@ func (s *site) isMislaid(t *testing.T, at string, lose, find func(), says string
 // and takes nobody out of it.
 func TestAConnectionThatIsRefusedOnceCostsNobody(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, mislaid)
 		address := "127.0.0.1:" + freePort(t)
 		server := &http.Server{Handler: s.vendor, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
@@ -203,7 +203,7 @@ func TestANameThatIsLostOnceCostsNobody(t *testing.T) {
 		name := "baton-" + vendor
 		for says, code := range map[string]int32{"server failure": serverFailure, "no such name": noSuchName} {
 			t.Run(name+" "+says, func(t *testing.T) {
-				s := startSite(t, name, mislaid)
+				s := startSetup(t, name, mislaid)
 				server := httptest.NewUnstartedServer(s.vendor)
 				server.TLS = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
 				server.Config.SetKeepAlivesEnabled(false)

@@ -24,7 +24,7 @@ type oneShot struct {
 
 // sync starts a one-shot sync into a file of its own, or into that of an
 // earlier run.
-func (s *site) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
+func (s *setup) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	t.Helper()
 	o := &oneShot{}
 	if earlier != nil {
@@ -68,7 +68,7 @@ func (o *oneShot) leaves(t testing.TB, want ...string) {
 }
 
 // atRequest calls f once, before the nth request is answered.
-func (s *site) atRequest(n int, f func()) {
+func (s *setup) atRequest(n int, f func()) {
 	var done atomic.Bool
 	base := len(s.vendor.Requests())
 	s.vendor.OnRequest(func(at int, _ *http.Request) {
@@ -79,7 +79,7 @@ func (s *site) atRequest(n int, f func()) {
 }
 
 // requests is how many requests a sync takes.
-func (s *site) requests(t testing.TB) int {
+func (s *setup) requests(t testing.TB) int {
 	t.Helper()
 	before := len(s.vendor.Requests())
 	s.sync(t, nil).succeeds(t, s.truth())
@@ -87,7 +87,7 @@ func (s *site) requests(t testing.TB) int {
 }
 
 // change makes the directory another than the one that a killed run has seen.
-func (s *site) change() {
+func (s *setup) change() {
 	users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
 	s.vendor.DeleteUser(users[len(users)-1])
 	s.vendor.RemoveMember(groups[2], users[3])
@@ -96,8 +96,8 @@ func (s *site) change() {
 
 func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, newSite newSite) {
-		s := newSite(t, small)
+	eachSetup(t, func(t *testing.T, newSetup newSetup) {
+		s := newSetup(t, small)
 		n := s.requests(t)
 		// At n-1 memberships are read. Every answer is needed, also those to
 		// requests made ahead, so that no sync is finished without it.
@@ -126,8 +126,8 @@ func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
 
 func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, newSite newSite) {
-		s := newSite(t, small)
+	eachSetup(t, func(t *testing.T, newSetup newSetup) {
+		s := newSetup(t, small)
 		n := s.requests(t)
 		for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
 			var stopped *oneShot
@@ -156,12 +156,12 @@ func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 // What a failed run has read is of yesterday when the next runs.
 func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, newSite newSite) {
-		n := newSite(t, small).requests(t)
+	eachSetup(t, func(t *testing.T, newSetup newSetup) {
+		n := newSetup(t, small).requests(t)
 		for _, at := range []int{3, n / 2, n - 1} {
 			// A page that was prefetched is asked for again, so a few refusals
 			// alone may do no harm: as many are refused as a sync asks for.
-			s := newSite(t, small, simulator.WithFault("forbidden", simulator.When{From: at, To: at + n}))
+			s := newSetup(t, small, simulator.WithFault("forbidden", simulator.When{From: at, To: at + n}))
 			run := s.sync(t, nil)
 			if code := run.wait(); code != 7 {
 				t.Fatalf("refused at request %d of %d: exit code %d", at, n, code)
@@ -191,7 +191,7 @@ func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
 		for _, fault := range faults {
 			t.Run(fault, func(t *testing.T) {
 				t.Parallel()
-				s := startSite(t, name, small, simulator.WithFault(fault))
+				s := startSetup(t, name, small, simulator.WithFault(fault))
 				run := s.sync(t, nil, "BATON_SYNC_RESOURCE_TYPES=user")
 				truth := s.truth()
 				truth.Groups, truth.Grants = nil, nil
@@ -204,7 +204,7 @@ func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
 // What a sync of one group leaves is that group, and nothing that was there.
 func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		whole := s.sync(t, nil)
 		whole.succeeds(t, s.truth())
@@ -238,10 +238,10 @@ func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 	for name, other := range map[string]string{"baton-guru": "baton-rudderstack", "baton-rudderstack": "baton-guru"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			first := startSite(t, other, small)
+			first := startSetup(t, other, small)
 			earlier := first.sync(t, nil)
 			earlier.succeeds(t, first.truth())
-			s := startSite(t, name, small)
+			s := startSetup(t, name, small)
 			run := s.sync(t, earlier)
 			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "holds the sync of another connector") {
 				t.Errorf("exit code %d; it said %s", code, run.lastLine())
@@ -257,8 +257,8 @@ func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 
 func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, newSite newSite) {
-		s := newSite(t, small)
+	eachSetup(t, func(t *testing.T, newSetup newSetup) {
+		s := newSetup(t, small)
 		run := s.sync(t, nil, "BATON_OUTPUT_FORMAT=json")
 		truth := s.truth()
 		run.succeeds(t, truth)

@@ -99,7 +99,7 @@ func TestDocsNameTheFieldsOfTheSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := startSite(t, "baton-guru", small)
+	s := startSetup(t, "baton-guru", small)
 	changes := filepath.Join(t.TempDir(), "changes.csv")
 	first := s.sync(t, nil)
 	first.succeeds(t, s.truth())

@@ -77,10 +77,10 @@ func authority(t testing.TB) (certificate *tls.Certificate, file string) {
 // fails before the credential is sent, and says what is missing.
 func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		certificate, file := authority(t)
-		s.startFront(t, certificate)
+		s.startReverseProxy(t, certificate)
 
 		run := s.sync(t, nil)
 		if code := run.wait(); code != int(codes.FailedPrecondition) {
@@ -105,10 +105,10 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 // the same host and port, in the middle of a sync, ends it with nothing sent.
 func TestNothingIsSentInTheClear(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		certificate, file := authority(t)
-		f := s.startFront(t, certificate)
+		f := s.startReverseProxy(t, certificate)
 		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
 			if len(s.vendor.Requests()) < 4 {
 				return false
@@ -191,10 +191,10 @@ func (p *proxy) requests() []http.Request {
 func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 	t.Parallel()
 	const login = "proxy-user:pr0xy-pass"
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, simulator.Size{Users: 130, Groups: 4, MembersPerGroup: 7})
 		certificate, file := authority(t)
-		f := s.startFront(t, certificate)
+		f := s.startReverseProxy(t, certificate)
 		direct := f.Listener.Addr().String()
 		s.env = moved(s.env, "https://"+direct, "https://"+vendorHost)
 		p := startProxy(t, direct, login)
@@ -252,10 +252,10 @@ func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 // it does not name is.
 func TestAHostInNoProxyIsReachedDirectly(t *testing.T) {
 	t.Parallel()
-	eachSite(t, func(t *testing.T, open newSite) {
+	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		certificate, file := authority(t)
-		f := s.startFront(t, certificate)
+		f := s.startReverseProxy(t, certificate)
 		direct := f.Listener.Addr().String()
 		_, port, err := net.SplitHostPort(direct)
 		if err != nil {

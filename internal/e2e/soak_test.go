@@ -57,7 +57,7 @@ func badWeather(seed int) []simulator.Option {
 }
 
 // weathered changes the directory: another change for each round.
-func (s *site) weathered(round int) {
+func (s *setup) weathered(round int) {
 	users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
 	at := func(ids []string, i int) string { return ids[1+(round*31+i*17)%(len(ids)-1)] } // Guru's first is the caller
 	s.vendor.DeleteUser(at(users, 1))
@@ -100,7 +100,7 @@ func TestSoak(t *testing.T) {
 	for _, workers := range []int{4, 16} {
 		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
 			t.Parallel()
-			eachSite(t, func(t *testing.T, open newSite) {
+			eachSetup(t, func(t *testing.T, open newSetup) {
 				s, plane := open(t, size, badWeather(workers)...), controlplane.Start(t)
 				d := startDaemon(t, s, plane, []string{"BATON_WORKERS=" + strconv.Itoa(workers)})
 				d.hello()
@@ -243,23 +243,23 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 			})
 		}
 		if round == 0 { // the SDK starts what it keeps for the life of the process
-			before = settled(0)
+			before = goroutines(0)
 		}
 	}
 	if troubles == 0 {
 		t.Error("the bad days were good ones: this shows little")
 	}
 	t.Logf("%d calls met a fault of the weather and were repeated", troubles)
-	if n := settled(before); n > before {
+	if n := goroutines(before); n > before {
 		var stacks bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
 		t.Errorf("%d goroutines run, %d ran after the first syncs:\n%s", n, before, stacks.String())
 	}
 }
 
-// settled is the number of goroutines when it has fallen to a goal, or no
+// goroutines is the number of goroutines when it has fallen to a goal, or no
 // longer falls.
-func settled(goal int) int {
+func goroutines(goal int) int {
 	least := runtime.NumGoroutine()
 	for still := 0; still < 200 && least > goal; still++ {
 		time.Sleep(10 * time.Millisecond)

@@ -80,7 +80,7 @@ func (b behaviour) run(t *testing.T, vendor, mode string, opts rest.Options, wor
 			if asked := len(server.Requests()); asked > most {
 				t.Errorf("the vendor was sent %d requests, more than %d", asked, most)
 			}
-			for _, request := range server.Elsewhere() {
+			for _, request := range server.OtherOrigin() {
 				t.Errorf("another origin was sent %s %s", request.Method, request.Path)
 			}
 			noLeak(t, r, server.Secrets(), err, logs)

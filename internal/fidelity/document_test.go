@@ -80,7 +80,7 @@ func TestFidelityDocument(t *testing.T) {
 			}
 		}
 	}
-	for _, row := range shownElsewhere {
+	for _, row := range shownByOtherTests {
 		if !testsOf(t, filepath.Join("../..", row.dir))[row.test] {
 			t.Errorf("there is no test %s in %s, which should show that a vendor %s", row.test, row.dir, row.does)
 		}
@@ -113,7 +113,7 @@ func fidelityDocument() string {
 			}
 			fmt.Fprintf(&b, "| %s | %s | `TestFidelity/%s/%s` |\n", cell(row.does), cell(row.outcome()), vendor, row.name)
 		}
-		for _, row := range shownElsewhere {
+		for _, row := range shownByOtherTests {
 			if row.vendor == part.vendor {
 				fmt.Fprintf(&b, "| %s | %s | `%s` in `%s` |\n", cell(row.does), cell(row.outcome), row.test, row.dir)
 			}
@@ -159,8 +159,8 @@ func testsOf(t *testing.T, dir string) map[string]bool {
 	return there
 }
 
-// shownElsewhere are the rows whose test is not a subtest of TestFidelity.
-var shownElsewhere = []shown{
+// shownByOtherTests are the rows whose test is not a subtest of TestFidelity.
+var shownByOtherTests = []shown{
 	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, in as many requests as the sizes ask for; a second run replaces the first", "internal/e2e", "TestSync"},
 	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "internal/wholesync/large", "TestOneBodyOfMembers"},
 	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "internal/fidelity", "TestChangesBetweenSlicesLoseNobody"},

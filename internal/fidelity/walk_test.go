@@ -121,7 +121,7 @@ func (r *reading) walk(ctx context.Context, doing string, workers int, read func
 func (r *reading) noted(message proto.Message) {
 	raw, err := proto.Marshal(message)
 	if err != nil {
-		r.got.Odd = append(r.got.Odd, err.Error())
+		r.got.Invalid = append(r.got.Invalid, err.Error())
 	}
 	r.rows = append(r.rows, raw...)
 }
@@ -206,7 +206,7 @@ func (r *reading) addUser(u *directory.User) {
 	defer r.mu.Unlock()
 	r.rows = fmt.Appendf(r.rows, "%+v\n", *u)
 	if u.DisplayName == "" {
-		r.got.Odd = append(r.got.Odd, "a user has no display name: "+u.ID)
+		r.got.Invalid = append(r.got.Invalid, "a user has no display name: "+u.ID)
 	}
 	r.got.Users[u.ID] = simulator.User{
 		Login: u.Login, Name: u.DisplayName, Emails: u.Emails, Disabled: u.Disabled, Detail: u.StatusDetail,

@@ -61,12 +61,12 @@ type Server struct {
 	handler http.Handler
 	options options
 
-	mu         sync.Mutex
-	requests   []Request
-	elsewhere  []Request
-	violations []string
-	hook       func(n int, r *http.Request)
-	revoked    bool
+	mu          sync.Mutex
+	requests    []Request
+	otherOrigin []Request
+	violations  []string
+	hook        func(n int, r *http.Request)
+	revoked     bool
 
 	url, otherURL string
 	listener      *httptest.Server
@@ -141,7 +141,7 @@ var quiet = log.New(io.Discard, "", 0)
 func (s *Server) Start(tb TB) *Server {
 	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		s.elsewhere = append(s.elsewhere, record(len(s.elsewhere)+1, r))
+		s.otherOrigin = append(s.otherOrigin, record(len(s.otherOrigin)+1, r))
 		s.mu.Unlock()
 		_, _ = io.WriteString(w, `{"totalResults":0}`)
 	})
@@ -242,11 +242,11 @@ func (s *Server) Violations() []string {
 	return slices.Clone(s.violations)
 }
 
-// Elsewhere lists what arrived at another origin, to which some faults point.
-func (s *Server) Elsewhere() []Request {
+// OtherOrigin lists the requests that arrived at another origin, to which some faults point.
+func (s *Server) OtherOrigin() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.elsewhere)
+	return slices.Clone(s.otherOrigin)
 }
 
 func record(n int, r *http.Request) Request {

@@ -140,7 +140,7 @@ type connected struct {
 	connector *connector.Connector
 	source    directory.Source
 	server    types.ConnectorServer
-	counter     *connector.Counter
+	counter   *connector.Counter
 	stats     *rest.Stats
 }
 

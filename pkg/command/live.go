@@ -27,8 +27,8 @@ func canRedraw() bool { return os.Getenv("TERM") != "dumb" }
 // care.
 type liveLine struct {
 	counter *connector.Counter
-	stats *rest.Stats
-	now   func() time.Time
+	stats   *rest.Stats
+	now     func() time.Time
 	// vendor is the vendor's name.
 	vendor string
 	phase  atomic.Value // a string that replaces the counts; "" for none

@@ -19,7 +19,7 @@ import (
 type serviceServer struct {
 	types.ConnectorServer
 	counter *connector.Counter
-	stats *rest.Stats
+	stats   *rest.Stats
 
 	mu sync.Mutex
 	// Traffic that earlier syncs have reported.

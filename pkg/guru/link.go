@@ -10,11 +10,11 @@ import (
 const maxToken = 8 << 10
 
 var (
-	errLinkSyntax  = errors.New("it is not a list of links")
-	errLinkNoToken = errors.New("it names a next page without a paging token")
-	errLinkTwo     = errors.New("it names two different next pages")
-	errLinkOdd     = errors.New("a link with a paging token has a relation that is not known")
-	errLinkLong    = errors.New("its paging token is too long")
+	errLinkSyntax   = errors.New("it is not a list of links")
+	errLinkNoToken  = errors.New("it names a next page without a paging token")
+	errLinkTwo      = errors.New("it names two different next pages")
+	errLinkRelation = errors.New("a link with a paging token has a relation that is not known")
+	errLinkLong     = errors.New("its paging token is too long")
 )
 
 // nextToken reads the paging token of the next page out of the values of all
@@ -28,7 +28,7 @@ var (
 // paging token in a link of an unknown relation, where there is no next page.
 func nextToken(headers []string) (string, error) {
 	var stated, bare []string
-	odd := false
+	unknownToken := false
 	for _, header := range headers {
 		links, err := parseLinks(header)
 		if err != nil {
@@ -40,17 +40,17 @@ func nextToken(headers []string) (string, error) {
 				stated = append(stated, l.target)
 			case !l.hasRel:
 				bare = append(bare, l.target)
-			case !l.elsewhere():
+			case !l.otherPage():
 				token, err := tokenOf(l.target)
-				odd = odd || err == nil && token != ""
+				unknownToken = unknownToken || err == nil && token != ""
 			}
 		}
 	}
 	if len(stated) == 0 {
 		stated = bare
 	}
-	if len(stated) == 0 && odd {
-		return "", errLinkOdd
+	if len(stated) == 0 && unknownToken {
+		return "", errLinkRelation
 	}
 	found := ""
 	for _, target := range stated {
@@ -83,9 +83,9 @@ func (l link) next() bool {
 	return false
 }
 
-// elsewhere says whether the link states that it leads to another page than
+// otherPage reports whether the link states that it leads to another page than
 // the next, or to no page at all (IANA's link relations, Guru's end in -page).
-func (l link) elsewhere() bool {
+func (l link) otherPage() bool {
 	for _, rel := range strings.Fields(strings.ToLower(l.rel)) {
 		switch strings.TrimSuffix(rel, "-page") {
 		case "prev", "previous", "first", "last", "self", "up", "current", "collection", "canonical", "alternate",

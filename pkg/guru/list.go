@@ -68,7 +68,7 @@ type cursor struct {
 	// Repeats counts how often rows came round.
 	Tokens  directory.CycleDetector `json:"tokens"`
 	Rows    directory.CycleDetector `json:"rows"`
-	Repeats int             `json:"repeats,omitempty"`
+	Repeats int                     `json:"repeats,omitempty"`
 }
 
 // start is the cursor of the first page.

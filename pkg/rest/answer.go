@@ -79,8 +79,8 @@ func fieldName(field string) string {
 // server than the API answered".
 func (a *Answer) Fault(what, cause string) error {
 	e := a.faultOf(codes.FailedPrecondition, what)
-	if odd := unreadable(a.Header, a.Body); odd != "" {
-		e.What += " (" + a.redact.line(odd) + ")"
+	if reason := unreadable(a.Header, a.Body); reason != "" {
+		e.What += " (" + a.redact.line(reason) + ")"
 		e.Advice = Advice{Cause: "a proxy or another server than the vendor's API answered", Next: "check the base URL, and what stands between here and the vendor"}
 		return e
 	}

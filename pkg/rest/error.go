@@ -91,8 +91,8 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 	e := fault(uhttp.GrpcCodeFromHTTPStatus(resp.StatusCode), "")
 	e.Status = resp.StatusCode
 	e.What = statusLine(resp.StatusCode)
-	if odd := unreadable(resp.Header, body); odd != "" {
-		e.What += " (" + c.redact.line(odd) + ")"
+	if reason := unreadable(resp.Header, body); reason != "" {
+		e.What += " (" + c.redact.line(reason) + ")"
 	} else if said := c.redact.vendorWords(body); said != "" {
 		e.What += fmt.Sprintf(" (the vendor says: %s)", said)
 	}

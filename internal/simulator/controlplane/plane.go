@@ -38,7 +38,7 @@ type Plane struct {
 	v1.UnimplementedConnectorConfigServiceServer
 
 	server   *httptest.Server
-	listener *gatedListener
+	listener *refusingListener
 	dir      string
 	caFile   string
 	clientID string
@@ -102,7 +102,7 @@ func Start(tb testing.TB) *Plane {
 		}
 		mux.ServeHTTP(w, r)
 	}))
-	p.listener = &gatedListener{Listener: p.server.Listener, open: map[net.Conn]bool{}}
+	p.listener = &refusingListener{Listener: p.server.Listener, open: map[net.Conn]bool{}}
 	p.server.Listener = p.listener
 	p.server.EnableHTTP2 = true
 	certificate, authority := newCertificate()
@@ -115,7 +115,7 @@ func Start(tb testing.TB) *Plane {
 	p.clientID = "loopback@" + p.Host() + "/connector"
 	p.server.StartTLS()
 	tb.Cleanup(func() {
-		p.listener.gate(true) // cuts what still runs, so that Close need not wait
+		p.listener.refuse(true) // cuts what still runs, so that Close need not wait
 		p.server.Close()
 		rpc.Stop()
 	})
@@ -139,7 +139,7 @@ func (*Plane) OtherSecret() string { return newKey().text }
 func (p *Plane) CAFile() string { return p.caFile }
 
 // Unreachable cuts all connections and takes no new ones, until Reachable.
-func (p *Plane) Unreachable() { p.listener.gate(true) }
+func (p *Plane) Unreachable() { p.listener.refuse(true) }
 
 // WaitRefused waits until somebody has tried in vain to reach the plane since
 // it became Unreachable. It ends with an error as Wait does.
@@ -158,7 +158,7 @@ func (p *Plane) WaitRefused(alive context.Context) error {
 }
 
 // Reachable ends Unreachable.
-func (p *Plane) Reachable() { p.listener.gate(false) }
+func (p *Plane) Reachable() { p.listener.refuse(false) }
 
 // Events returns what has been received so far, oldest first.
 func (p *Plane) Events() []Event {
@@ -213,27 +213,27 @@ func (p *Plane) violation(text string) {
 	p.violations = append(p.violations, text)
 }
 
-// gatedListener can be made to look like a host that nobody answers on.
-type gatedListener struct {
+// refusingListener can be made to look like a host that nobody answers on.
+type refusingListener struct {
 	net.Listener
 
-	mu      sync.Mutex
-	shut    bool
-	refused chan struct{} // closed at the first refusal since it was shut
-	turned  bool
-	open    map[net.Conn]bool
+	mu       sync.Mutex
+	refusing bool
+	refused  chan struct{} // closed at the first refusal
+	closed   bool
+	open     map[net.Conn]bool
 }
 
-func (l *gatedListener) Accept() (net.Conn, error) {
+func (l *refusingListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
 		l.mu.Lock()
-		if l.shut {
-			if !l.turned {
-				l.turned = true
+		if l.refusing {
+			if !l.closed {
+				l.closed = true
 				close(l.refused)
 			}
 			l.mu.Unlock()
@@ -242,36 +242,36 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 		}
 		l.open[conn] = true
 		l.mu.Unlock()
-		return &gatedConn{Conn: conn, listener: l}, nil
+		return &trackedConn{Conn: conn, listener: l}, nil
 	}
 }
 
-func (l *gatedListener) isShut() bool {
+func (l *refusingListener) isRefusing() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.shut
+	return l.refusing
 }
 
-func (l *gatedListener) gate(shut bool) {
+func (l *refusingListener) refuse(on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.shut = shut
-	if !shut {
+	l.refusing = on
+	if !on {
 		return
 	}
-	l.refused, l.turned = make(chan struct{}), false
+	l.refused, l.closed = make(chan struct{}), false
 	for conn := range l.open {
 		_ = conn.Close()
 	}
 	clear(l.open)
 }
 
-type gatedConn struct {
+type trackedConn struct {
 	net.Conn
-	listener *gatedListener
+	listener *refusingListener
 }
 
-func (c *gatedConn) Close() error {
+func (c *trackedConn) Close() error {
 	c.listener.mu.Lock()
 	delete(c.listener.open, c.Conn)
 	c.listener.mu.Unlock()

@@ -94,7 +94,7 @@ func (p *Plane) GetTasks(ctx context.Context, req *v1.BatonServiceGetTasksReques
 func (p *Plane) hand(ctx context.Context, n int, known []string) []*v1.Task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ctx.Err() != nil || p.listener.isShut() {
+	if ctx.Err() != nil || p.listener.isRefusing() {
 		return nil
 	}
 	var tasks []*v1.Task

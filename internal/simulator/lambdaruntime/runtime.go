@@ -207,12 +207,12 @@ func (r *Runtime) response(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	switch {
 	case err != nil:
-		r.settle(w, req, http.StatusBadRequest, answer{err: err})
+		r.end(w, req, http.StatusBadRequest, answer{err: err})
 	case len(body) > MaxPayload:
-		r.settle(w, req, http.StatusRequestEntityTooLarge,
+		r.end(w, req, http.StatusRequestEntityTooLarge,
 			answer{err: fmt.Errorf("Function.ResponseSizeTooLarge: %d bytes", len(body))})
 	default:
-		r.settle(w, req, http.StatusAccepted, answer{payload: body})
+		r.end(w, req, http.StatusAccepted, answer{payload: body})
 	}
 }
 
@@ -221,11 +221,11 @@ func (r *Runtime) failure(w http.ResponseWriter, req *http.Request) {
 	if err == nil {
 		err = fmt.Errorf("the function failed: %s", body)
 	}
-	r.settle(w, req, http.StatusAccepted, answer{err: err})
+	r.end(w, req, http.StatusAccepted, answer{err: err})
 }
 
-// settle ends an invocation.
-func (r *Runtime) settle(w http.ResponseWriter, req *http.Request, code int, a answer) {
+// end ends an invocation.
+func (r *Runtime) end(w http.ResponseWriter, req *http.Request, code int, a answer) {
 	r.mu.Lock()
 	i := r.waiting[req.PathValue("id")]
 	delete(r.waiting, req.PathValue("id"))

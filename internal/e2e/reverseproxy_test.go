@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// front is an origin of its own before a vendor, which a test can have answer
-// in the vendor's place.
-type front struct {
+// reverseProxy stands before a vendor, at another origin. A test can have it
+// answer instead of the vendor.
+type reverseProxy struct {
 	*httptest.Server
 
 	mu      sync.Mutex
@@ -24,15 +24,15 @@ type front struct {
 	plain   []string
 }
 
-// startFront starts a front before a site's vendor, over TLS where it is
-// given a certificate, and turns the site's settings to it.
-func (s *site) startFront(t testing.TB, certificate *tls.Certificate) *front {
+// startReverseProxy starts a reverse proxy before a setup's vendor, with TLS if
+// a certificate is given, and points the setup's settings to it.
+func (s *setup) startReverseProxy(t testing.TB, certificate *tls.Certificate) *reverseProxy {
 	t.Helper()
 	at, err := url.Parse(s.vendor.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{}
+	f := &reverseProxy{}
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		instead := f.instead
@@ -45,7 +45,7 @@ func (s *site) startFront(t testing.TB, certificate *tls.Certificate) *front {
 	if certificate == nil {
 		f.Start()
 	} else {
-		f.Listener = &tlsOnly{Listener: f.Listener, front: f}
+		f.Listener = &tlsOnly{Listener: f.Listener, proxy: f}
 		f.TLS = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
 		f.EnableHTTP2 = true
 		f.StartTLS()
@@ -58,15 +58,16 @@ func (s *site) startFront(t testing.TB, certificate *tls.Certificate) *front {
 	return f
 }
 
-// answers has a function answer requests, where it says that it has.
-func (f *front) answers(instead func(w http.ResponseWriter, r *http.Request) bool) {
+// answers sets a function that answers requests; those for which it returns
+// false go to the vendor.
+func (f *reverseProxy) answers(instead func(w http.ResponseWriter, r *http.Request) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.instead = instead
 }
 
 // arrivedPlain lists the first lines that arrived without TLS.
-func (f *front) arrivedPlain() []string {
+func (f *reverseProxy) arrivedPlain() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]string(nil), f.plain...)
@@ -75,7 +76,7 @@ func (f *front) arrivedPlain() []string {
 // tlsOnly notes what arrives at a TLS server without TLS.
 type tlsOnly struct {
 	net.Listener
-	front *front
+	proxy *reverseProxy
 }
 
 func (l *tlsOnly) Accept() (net.Conn, error) {
@@ -83,13 +84,13 @@ func (l *tlsOnly) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tlsOnlyConn{Conn: conn, from: bufio.NewReader(conn), front: l.front}, nil
+	return &tlsOnlyConn{Conn: conn, from: bufio.NewReader(conn), proxy: l.proxy}, nil
 }
 
 type tlsOnlyConn struct {
 	net.Conn
 	from   *bufio.Reader
-	front  *front
+	proxy  *reverseProxy
 	looked bool
 }
 
@@ -101,9 +102,9 @@ func (c *tlsOnlyConn) Read(p []byte) (int, error) {
 		c.looked = true
 		if first, err := c.from.Peek(1); err == nil && first[0] != handshake {
 			line, _ := c.from.ReadString('\n')
-			c.front.mu.Lock()
-			c.front.plain = append(c.front.plain, line)
-			c.front.mu.Unlock()
+			c.proxy.mu.Lock()
+			c.proxy.plain = append(c.proxy.plain, line)
+			c.proxy.mu.Unlock()
 			return 0, io.EOF
 		}
 	}
