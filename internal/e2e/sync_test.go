@@ -166,6 +166,7 @@ func checkRequests(t *testing.T, vendor string, server *fixture.Vendor, calls ma
 		want["/whoami"] = 1
 		want["/members"] = 1 + pagesOf(users, 50)
 		want["/groups/usergroups"] = 1 + 1
+		want["/groups"] = 1 // whether it lists more
 		for _, id := range groups {
 			want["/groups/"+id+"/members"] = pagesOf(sizes[id], 100)
 			wantCalls["list-grants"] = wantCalls["list-grants"].plus(gathered(pagesOf(sizes[id], 100), 100))

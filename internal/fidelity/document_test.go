@@ -40,8 +40,6 @@ const fidelityLimits = `
 
 - A row that the vendor leaves out of every answer.
 - A row that disappears and comes back while the list is read.
-- For Guru: a list at /groups/usergroups that is shorter than that at /groups. The connector asks /groups only if the
-  first is no list of groups.
 - For a SCIM server whose order changes with every request: the connector looks for the rows that it received last, and
   nearly always notices. If more than five rows sort alike and totalResults does not help, it may not.
 - For a SCIM server that ignores paging and cuts a list off: the connector knows the usual limits of 50, 100, 200, 500

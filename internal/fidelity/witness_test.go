@@ -38,6 +38,14 @@ func witnessBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "no rows, but an error or another list beside them"},
 		},
 		{
+			vendor: ofGuru, name: "usergroups-part", does: "lists groups at /groups that /groups/usergroups leaves out",
+			but: "with both lists' groups and, where one process reads them, a warning",
+		},
+		{
+			vendor: ofGuru, name: "groups-of-one-user", does: "lists groups of a single user at /groups, but not at /groups/usergroups",
+			but: "without them: they are none of the team's own",
+		},
+		{
 			vendor: ofGuru, name: "owner-not-listed", warm: true, does: "lists the members of the team without the user of the API token",
 			code: codes.FailedPrecondition, words: []string{"list users", "/members", "does not have the user whose API token reads it", "administrative role"},
 			but: "where one process reads the whole list",

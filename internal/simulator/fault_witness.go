@@ -56,6 +56,31 @@ var witnessFaults = []Fault{
 		}),
 	},
 	{
+		Name: "usergroups-part", Vendor: "guru", Outcome: Right, What: "/groups/usergroups leaves out every second group that can be changed",
+		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
+			if pathOf(r) != "/groups/usergroups" {
+				return body
+			}
+			kept := []any{}
+			for i, row := range rowsOf(body) {
+				if i%2 == 0 || row["modifiable"] == false {
+					kept = append(kept, row)
+				}
+			}
+			return kept
+		}),
+	},
+	{
+		Name: "groups-of-one-user", Vendor: "guru", Outcome: Right, What: "/groups lists groups of one user as well, and /groups/usergroups does not",
+		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
+			rows, ok := body.([]any)
+			if !ok || pathOf(r) != "/groups" {
+				return body
+			}
+			return append(rows, map[string]any{"id": uuid("alone", 0), "name": "Ann Lee", "groupIdentifier": "ann", "singleUser": true, "modifiable": false})
+		}),
+	},
+	{
 		Name: "owner-not-listed", Vendor: "guru", Outcome: Either, What: "the user of the token is not in the list of members",
 		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
 			if rows, ok := body.([]any); ok && isUserList(r) {

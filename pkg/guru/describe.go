@@ -42,8 +42,8 @@ func (s *Source) Describe(ctx context.Context) ([]directory.Fact, error) {
 	via := unrouted
 	_, err = s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) {
 		via = at.Route
-		rows, _, err := s.groups.fetch(ctx, s.client, at)
-		return directory.Page[directory.Group]{Rows: rows}, err
+		_, _, err := s.groups.fetch(ctx, s.client, at)
+		return directory.Page[directory.Group]{}, err
 	})
 	return append(facts, directory.Fact{Name: "groups path", Value: "/" + strings.Join(groupsPath(via), "/")}), err
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -23,25 +26,123 @@ func (s *Source) Groups(ctx context.Context, text string) (directory.Page[direct
 
 func (s *Source) listGroups(ctx context.Context, text string) (directory.Page[directory.Group], error) {
 	if text == "" {
-		return s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at) })
+		return s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) { return s.groupsAt(ctx, at, text) })
 	}
 	at, err := s.groups.parse(text)
 	if err != nil {
 		return directory.Page[directory.Group]{}, err
 	}
-	return s.groupsAt(ctx, at)
+	return s.groupsAt(ctx, at, text)
 }
 
-func (s *Source) groupsAt(ctx context.Context, at cursor) (directory.Page[directory.Group], error) {
+// groupsAt reads the page at a cursor, whose text is empty for the first. Behind
+// the last page of groups/usergroups come the groups that only groups has.
+func (s *Source) groupsAt(ctx context.Context, at cursor, text string) (directory.Page[directory.Group], error) {
+	if at.Route == afterUserGroups {
+		rows, next, err := s.missedGroups(ctx, at)
+		return s.groupPage(rows, next), err
+	}
+	if at.Route == viaUserGroups && at.Page == 1 {
+		s.groups.prefetch(ctx, s.client.PrefetchWhenIdle, s.groups.start(afterUserGroups))
+	}
 	rows, next, err := s.groups.read(ctx, s.client, at)
-	return directory.Page[directory.Group]{Rows: rows, Next: s.groups.encode(next)}, err
+	if err != nil {
+		return directory.Page[directory.Group]{}, err
+	}
+	if at.Route == viaUserGroups {
+		s.userGroups.add(rows, text, s.groups.encode(next))
+		if next.Page == 0 {
+			var missed []groupRow
+			if missed, next, err = s.missedGroups(ctx, s.groups.start(afterUserGroups)); err != nil {
+				return directory.Page[directory.Group]{}, err
+			}
+			rows = append(rows, missed...)
+		}
+	}
+	return s.groupPage(rows, next), nil
+}
+
+func (s *Source) groupPage(rows []groupRow, next cursor) directory.Page[directory.Group] {
+	page := directory.Page[directory.Group]{Rows: make([]directory.Group, len(rows)), Next: s.groups.encode(next)}
+	for i := range rows {
+		page.Rows[i], _ = rows[i].group() // decodeGroups has checked it
+	}
+	return page
+}
+
+// missedGroups reads a page of groups and returns what groups/usergroups lacks.
+// The two are one list by all that is documented of it, so a difference is told.
+// The group of all members and the groups of one user, which Guru makes for
+// itself, are no groups of the team's own; groups/usergroups may leave them out.
+//
+// A list that cannot be read is none to compare with. It ends no sync, for
+// groups/usergroups has answered; but what a second try may heal is tried twice,
+// lest groups come and go from sync to sync, and a row that cannot be understood
+// may be a group that is missing.
+func (s *Source) missedGroups(ctx context.Context, at cursor) ([]groupRow, cursor, error) {
+	rows, next, err := s.groups.read(ctx, s.client, at)
+	if err != nil {
+		switch code := status.Code(err); {
+		case code == codes.Canceled, code == codes.Aborted, code == codes.Internal, rest.StatusOf(err) == http.StatusTooManyRequests:
+			return nil, cursor{}, err
+		case code == codes.Unavailable || code == codes.DeadlineExceeded:
+			if !s.comparisonFailed.Swap(true) {
+				return nil, cursor{}, err
+			}
+			ctxzap.Extract(ctx).Warn("Guru does not answer /groups, which may list groups that /groups/usergroups lacks: those are left out; run the sync again")
+		default:
+			ctxzap.Extract(ctx).Info("/groups is not compared with /groups/usergroups, because it cannot be read", zap.Error(err))
+		}
+		rows, next = nil, cursor{}
+	}
+	s.comparisonFailed.Store(false)
+	missed, known := s.userGroups.missing(rows)
+	missed = slices.DeleteFunc(missed, func(r groupRow) bool { return r.builtIn() || r.SingleUser.Value })
+	if known && len(missed) > 0 {
+		ctxzap.Extract(ctx).Warn("/groups lists groups that /groups/usergroups lacks: the sync has both", zap.Int("groups", len(missed)))
+	}
+	return missed, next, nil
+}
+
+// userGroupIDs are the groups that a walk over groups/usergroups has seen in
+// this process, as fingerprints of 8 bytes.
+type userGroupIDs struct {
+	mu   sync.Mutex
+	seen map[uint64]struct{}
+	sequence
+}
+
+// add notes the rows of the page at a cursor.
+func (g *userGroupIDs) add(rows []groupRow, cursor, next string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.step(cursor, next); cursor == "" || g.seen == nil {
+		g.seen = map[uint64]struct{}{}
+	}
+	for i := range rows {
+		g.seen[directory.Fingerprint(rows[i].ID.Value)] = struct{}{}
+	}
+}
+
+// missing returns the rows that the list lacks. Where this process does not know
+// the whole list it returns them all: a group that comes twice does no harm.
+func (g *userGroupIDs) missing(rows []groupRow) (missed []groupRow, known bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.complete() {
+		return rows, false
+	}
+	return slices.DeleteFunc(rows, func(r groupRow) bool {
+		_, listed := g.seen[directory.Fingerprint(r.ID.Value)]
+		return listed
+	}), true
 }
 
 // peekGroups reads all of the first page and nothing beyond it.
 func (s *Source) peekGroups(ctx context.Context) ([]directory.Group, error) {
 	page, err := s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) {
 		rows, _, err := s.groups.fetch(ctx, s.client, at)
-		return directory.Page[directory.Group]{Rows: rows}, err
+		return s.groupPage(rows, cursor{}), err
 	})
 	return page.Rows, err
 }
@@ -97,7 +198,7 @@ func groupsPath(via route) []string {
 	return []string{groups}
 }
 
-func decodeGroups(a *rest.Answer, page int) ([]directory.Group, error) {
+func decodeGroups(a *rest.Answer, page int) ([]groupRow, error) {
 	rows, err := decodeList[groupRow](a, page, false)
 	if err != nil {
 		return nil, err
@@ -109,13 +210,12 @@ func decodeGroups(a *rest.Answer, page int) ([]directory.Group, error) {
 			Next:  "use the API token of a user with an administrative role on the team; to sync users alone, run with --sync-resource-types user",
 		}, "the list of groups is empty")}
 	}
-	out := make([]directory.Group, len(rows))
 	for i := range rows {
-		if out[i], err = rows[i].group(); err != nil {
+		if _, err := rows[i].group(); err != nil {
 			return nil, badRow(a, page, i, err)
 		}
 	}
-	return out, nil
+	return rows, nil
 }
 
 // Group reads one group. It is NotFound only if the list of groups does not
@@ -174,6 +274,7 @@ type groupRow struct {
 	GroupIdentifier rest.Text `json:"groupIdentifier"`
 	Modifiable      rest.Bool `json:"modifiable"`
 	ManagedByScim   rest.Bool `json:"managedByScim"`
+	SingleUser      rest.Bool `json:"singleUser"`
 }
 
 // builtIn says whether it is the group of all members. A group of the team's own

@@ -38,7 +38,8 @@ const (
 	// below it reads one group: get-v1groups-getusergroup, read:groups.
 	groups = "groups"
 	// userGroups, below groups, is another name of the same list, in no
-	// reference; where it is not served it reads as the id of a group.
+	// reference; where it is not served it reads as the id of a group. What it
+	// lacks is taken from groups.
 	userGroups = "usergroups"
 )
 
@@ -50,12 +51,17 @@ type Source struct {
 	users    list[userRow]
 	accounts accounts
 	owner    owner
-	groups   list[directory.Group]
+	groups   list[groupRow]
+	// userGroups are those that the walk over groups/usergroups has seen.
+	userGroups userGroupIDs
 
 	checked progress
 	// userGroupsFailed says that groups/usergroups has answered with a fault of
 	// the server.
 	userGroupsFailed atomic.Bool
+	// comparisonFailed says that groups has not answered when its list was to be
+	// compared with groups/usergroups.
+	comparisonFailed atomic.Bool
 	// usersAlone is that of the rest.Options.
 	usersAlone bool
 }
@@ -106,11 +112,11 @@ func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (*Source, err
 			decode: decodeUsers,
 			key:    func(r userRow) string { return r.key },
 		},
-		groups: list[directory.Group]{
-			name:   "guru groups 2",
+		groups: list[groupRow]{
+			name:   "guru groups 3",
 			path:   groupsPath,
 			decode: decodeGroups,
-			key:    func(g directory.Group) string { return g.ID },
+			key:    func(r groupRow) string { return r.ID.Value },
 		},
 	}, nil
 }

@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -495,6 +499,120 @@ func TestARefusalOfOnePathIsJudgedByTheOther(t *testing.T) {
 				t.Errorf("%s, the second time: %v", name, err)
 			}
 		}
+	}
+}
+
+// TestGroupsThatOnlyTheOtherPathLists: groups that are missing from a list take
+// the access of their members away. Groups that Guru keeps by itself are none
+// of the team's own.
+func TestGroupsThatOnlyTheOtherPathLists(t *testing.T) {
+	t.Parallel()
+	own := []string{
+		`{"id":"everyone","groupIdentifier":"team","modifiable":false,"numberOfMembers":0}`, `{"id":"one","singleUser":true,"groupIdentifier":"a"}`,
+	}
+	once := func(first, then http.HandlerFunc) http.HandlerFunc {
+		var asked atomic.Bool
+		return func(w http.ResponseWriter, r *http.Request) {
+			if asked.Swap(true) {
+				then(w, r)
+				return
+			}
+			first(w, r)
+		}
+	}
+	both := array(groupJSON("g3"), groupJSON("g1"), groupJSON("g2"), own[0], own[1])
+	for name, row := range map[string]struct {
+		groups http.HandlerFunc
+		second http.HandlerFunc // the second page of groups
+		want   []string
+		tries  int
+		code   codes.Code
+		warns  string
+	}{
+		"the same":             {groups: say(array(groupJSON("g2"), groupJSON("g1"))), want: []string{"g1", "g2"}},
+		"more of Guru's own":   {groups: say(array(groupJSON("g1"), groupJSON("g2"), own[0], own[1])), want: []string{"g1", "g2"}},
+		"fewer":                {groups: say(array(groupJSON("g2"))), want: []string{"g1", "g2"}},
+		"more":                 {groups: say(both), want: []string{"g1", "g2", "g3"}, warns: "the sync has both"},
+		"more on a later page": {groups: linked(say(array(groupJSON("g1"))), toPage("groups", "t")), second: say(both), want: []string{"g1", "g2", "g3"}, warns: "the sync has both"},
+		"401":                  {groups: reply(401, `{}`), want: []string{"g1", "g2"}},
+		"403":                  {groups: reply(403, `{}`), want: []string{"g1", "g2"}},
+		"404":                  {groups: reply(404, `{}`), want: []string{"g1", "g2"}},
+		"no list":              {groups: say(`{}`), want: []string{"g1", "g2"}},
+		"an empty list":        {groups: say(`[]`), want: []string{"g1", "g2"}},
+		"a login page":         {groups: say(`<html>`), want: []string{"g1", "g2"}},
+		"403 on a later page":  {groups: linked(say(array(groupJSON("g3"))), toPage("groups", "t")), second: reply(403, `{}`), want: []string{"g1", "g2", "g3"}, warns: "the sync has both"},
+		"500 once":             {groups: once(reply(500, `{}`), say(both)), want: []string{"g1", "g2", "g3"}, tries: 1, warns: "the sync has both"},
+		"500 always":           {groups: reply(500, `{}`), want: []string{"g1", "g2"}, tries: 1, warns: "does not answer /groups"},
+		"429":                  {groups: reply(429, `{}`), code: codes.Unavailable},
+		"a row without an id":  {groups: say(`[{"name":"x"}]`), code: codes.Internal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := answers{
+				"groups/usergroups":         linked(say(array(groupJSON("g1"))), toPage("groups", "t")),
+				"groups/usergroups?token=t": say(array(groupJSON("g2"))),
+				"groups":                    row.groups,
+			}
+			if row.second != nil {
+				a["groups?token=t"] = row.second
+			}
+			core, logs := observer.New(zapcore.WarnLevel)
+			ctx := ctxzap.ToContext(context.Background(), zap.New(core))
+			source := newVendor(t, a).source(t, rest.Options{})
+			var got []string
+			tries := 0
+			for at := ""; ; {
+				page, err := source.Groups(ctx, at)
+				if row.code != codes.OK && status.Code(err) == row.code {
+					return
+				}
+				if err != nil {
+					if tries++; tries > row.tries {
+						t.Fatal(err)
+					}
+					continue
+				}
+				for _, g := range page.Rows {
+					got = append(got, g.ID)
+				}
+				if at = page.Next; at == "" {
+					break
+				}
+			}
+			if slices.Sort(got); !slices.Equal(got, row.want) || row.code != codes.OK {
+				t.Errorf("%q, want %q", got, row.want)
+			}
+			if said := fmt.Sprint(logs.All()); (logs.Len() > 0) != (row.warns != "") || !strings.Contains(said, row.warns) {
+				t.Errorf("warned: %s", said)
+			}
+		})
+	}
+}
+
+// TestTheGroupsAreOfBothPathsInAnyProcess: on AWS Lambda the last page may be
+// read where the first is not known.
+func TestTheGroupsAreOfBothPathsInAnyProcess(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t, answers{
+		"groups/usergroups":         linked(say(array(groupJSON("g1"))), toPage("groups", "t")),
+		"groups/usergroups?token=t": say(array(groupJSON("g2"))),
+		"groups":                    say(array(groupJSON("g1"), groupJSON("g2"), groupJSON("g3"))),
+	})
+	got := map[string]bool{}
+	for at := ""; ; {
+		page, err := v.source(t, rest.Options{}).Groups(context.Background(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range page.Rows {
+			got[g.ID] = true
+		}
+		if at = page.Next; at == "" {
+			break
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("%v", got)
 	}
 }
 

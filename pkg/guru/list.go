@@ -53,6 +53,8 @@ const (
 	unrouted route = iota
 	viaUserGroups
 	viaGroups
+	// afterUserGroups reads groups once more, for what groups/usergroups lacks.
+	afterUserGroups
 )
 
 // cursor is a place in a walk. Page 0 is behind the last page.
@@ -88,7 +90,7 @@ func (l list[T]) parse(text string) (cursor, error) {
 	switch {
 	case err != nil:
 		return cursor{}, err
-	case c.Route < unrouted, c.Route > viaGroups, c.Page < 1, c.Page > maxPages, len(c.Token) > maxToken,
+	case c.Route < unrouted, c.Route > afterUserGroups, c.Page < 1, c.Page > maxPages, len(c.Token) > maxToken,
 		(c.Page == 1) != (len(c.Token) == 0), c.Restarts < 0, c.Restarts > maxRestarts, c.Repeats < 0, c.Repeats > maxRepeats:
 		return cursor{}, directory.ErrCursor
 	}
@@ -193,6 +195,30 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T,
 	}
 	return rows, next, nil
 }
+
+// sequence follows a walk over a list through the pages that this process reads.
+type sequence struct {
+	// at is the cursor of the last page that was read, next that of the one that
+	// follows, empty behind the last one.
+	at, next string
+	// whole says that this process has read all pages so far. A page may be read
+	// again.
+	whole bool
+}
+
+// step notes the page at a cursor, which is empty for the first.
+func (q *sequence) step(cursor, next string) {
+	switch {
+	case cursor == "":
+		q.whole = true
+	case cursor != q.next && cursor != q.at:
+		q.whole = false
+	}
+	q.at, q.next = cursor, next
+}
+
+// complete says that this process has read all pages of the list.
+func (q *sequence) complete() bool { return q.whole && q.next == "" }
 
 // identity tells pages with other rows apart; empty for no rows.
 func (l list[T]) identity(rows []T) string {

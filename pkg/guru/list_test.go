@@ -42,7 +42,7 @@ func TestACursorOfAnotherPlaceIsRefused(t *testing.T) {
 		"too many pages":     testList.encode(cursor{Page: maxPages + 1, Token: token}),
 		"page 2, no token":   testList.encode(cursor{Page: 2}),
 		"page 1, token":      testList.encode(cursor{Page: 1, Token: token}),
-		"an unknown route":   testList.encode(cursor{Page: 2, Token: token, Route: viaGroups + 1}),
+		"an unknown route":   testList.encode(cursor{Page: 2, Token: token, Route: afterUserGroups + 1}),
 		"a token too long":   testList.encode(cursor{Page: 2, Token: []byte(strings.Repeat("t", maxToken+1))}),
 		"too many restarts":  testList.encode(cursor{Page: 1, Restarts: maxRestarts + 1}),
 		"too many repeats":   testList.encode(cursor{Page: 1, Repeats: maxRepeats + 1}),

@@ -179,11 +179,7 @@ type accounts struct {
 	// seen has, for the key of an account, its user id or else its address as
 	// it is written. The lowest bit says which.
 	seen map[uint64]uint64
-	// at is the cursor of the last page that was read, next that of the one that
-	// follows, empty behind the last one; whole says that this process has read
-	// all pages so far. A page may be read again.
-	at, next string
-	whole    bool
+	sequence
 }
 
 // add notes the rows of the page at a cursor, and fails with the index of one
@@ -192,16 +188,9 @@ type accounts struct {
 func (a *accounts) add(rows []userRow, cursor, next string) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case cursor == "":
-		a.seen, a.whole = map[uint64]uint64{}, true
-	case cursor != a.next && cursor != a.at:
-		a.whole = false
-	}
-	if a.seen == nil {
+	if a.step(cursor, next); cursor == "" || a.seen == nil {
 		a.seen = map[uint64]uint64{}
 	}
-	a.at, a.next = cursor, next
 	for i := range rows {
 		r := &rows[i]
 		account := directory.Fingerprint(r.userID().Value) | 1
@@ -222,7 +211,7 @@ func (a *accounts) add(rows []userRow, cursor, next string) (int, error) {
 func (a *accounts) lacks(key, id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.whole || a.next != "" || key == "" && id == "" {
+	if !a.complete() || key == "" && id == "" {
 		return false
 	}
 	if _, listed := a.seen[directory.Fingerprint(key)]; listed {
