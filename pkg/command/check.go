@@ -9,11 +9,11 @@ import (
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
 	"github.com/conductorone/baton-sdk/pkg/field"
-	"github.com/conductorone/baton-sdk/pkg/uhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/conductorone/baton-connectors/pkg/connector"
 	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // checkResult is what check saw. Its JSON form is documented in
@@ -88,7 +88,7 @@ func (p *program[T]) check(ctx context.Context) (*checkResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.connect(context.WithValue(ctx, uhttp.ContextHTTPTimeoutKey, timeout), cfg, cli.RunTimeOpts{
+	c, err := p.connect(rest.WithTimeout(ctx, timeout), cfg, cli.RunTimeOpts{
 		SyncResourceTypeIDs: p.v.GetStringSlice("sync-resource-types"),
 	})
 	if err != nil {

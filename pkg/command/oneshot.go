@@ -13,8 +13,9 @@ import (
 
 	"github.com/conductorone/baton-sdk/pkg/cli"
 	"github.com/conductorone/baton-sdk/pkg/field"
-	"github.com/conductorone/baton-sdk/pkg/uhttp"
 	"google.golang.org/grpc/codes"
+
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 const (
@@ -140,7 +141,7 @@ func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx = context.WithValue(ctx, uhttp.ContextHTTPTimeoutKey, timeout)
+	ctx = rest.WithTimeout(ctx, timeout)
 	options, err := p.syncOptions(dir)
 	if err != nil {
 		return nil, err

@@ -192,6 +192,12 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	return c, nil
 }
 
+// WithTimeout returns a context that sets the timeout of the clients that New
+// makes with it, unless Options does. The SDK's daemon states its own so.
+func WithTimeout(ctx context.Context, timeout time.Duration) context.Context {
+	return context.WithValue(ctx, uhttp.ContextHTTPTimeoutKey, timeout)
+}
+
 // Request names what to read, relative to the base URL.
 type Request struct {
 	// Path holds unescaped path elements, none of them empty, "." or "..".
