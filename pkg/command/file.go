@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -29,6 +31,8 @@ func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error
 	path := p.v.GetString("file")
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		path = resolved
+	} else if info, lstatErr := os.Lstat(path); lstatErr == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, fmt.Errorf("%s: %s is a link to a file that does not exist; remove the link, or make an empty file there", setting("file"), path)
 	}
 	t := &target{path: path}
 	folder := filepath.Dir(path)
@@ -71,18 +75,19 @@ func (t *target) replace(from string) error {
 	if info, err := os.Stat(t.path); err == nil {
 		mode, owner = info.Mode().Perm(), info
 	}
-	if err := adopt(from, mode, owner); err != nil {
+	source, err := os.OpenFile(from, os.O_RDWR, 0) //nolint:gosec // our own directory
+	if err != nil {
 		return err
 	}
-	if err := syncFile(from); err != nil {
+	err = errors.Join(source.Sync(), adopt(source, mode, owner), source.Close())
+	if err != nil {
 		return err
 	}
 	if os.Rename(from, t.path) == nil {
 		return syncFile(filepath.Dir(t.path))
 	}
 	// Another file system: copy the file beside the target first.
-	source, err := os.Open(from) //nolint:gosec // our own directory
-	if err != nil {
+	if source, err = os.Open(from); err != nil { //nolint:gosec // our own directory
 		return err
 	}
 	defer source.Close() //nolint:errcheck // read only
@@ -94,71 +99,79 @@ func (t *target) replace(from string) error {
 		copied.discard()
 		return err
 	}
-	if err := adopt(copied.file.Name(), mode, owner); err != nil {
-		copied.discard()
-		return err
-	}
-	return copied.put(t.path)
+	return copied.put(filepath.Base(t.path), mode, owner)
 }
 
 // staging is a new file beside the one that it becomes. It is locked while it
 // is written, so that a later run knows whether its writer lives.
-type staging struct{ file *os.File }
+type staging struct {
+	dir  *os.Root
+	name string
+	file *os.File
+}
 
 // stage makes a new file, readable by its owner only, beside path.
 func stage(path string) (*staging, error) {
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
 	for range 10 {
-		f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
-		if err != nil {
-			return nil, err
+		name := fmt.Sprintf("%s.%d.new", filepath.Base(path), rand.Uint64()) //nolint:gosec // not a secret
+		var file *os.File
+		if file, err = acquire(dir, name); err == nil {
+			return &staging{dir, name, file}, nil
 		}
-		name := f.Name()
-		_ = f.Close()
-		locked, err := acquire(name)
-		if err == nil {
-			return &staging{locked}, nil
-		}
-		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
-			_ = os.Remove(name)
-			return nil, err
+		if !errors.Is(err, errLocked) {
+			break
 		}
 	}
-	return nil, fmt.Errorf("cannot make a new file beside %s", path)
+	_ = dir.Close()
+	return nil, err
 }
 
-// put writes the file to disk and gives it its final name.
-func (s *staging) put(path string) error {
-	name := s.file.Name()
-	if err := s.file.Sync(); err != nil {
+// put writes the file to disk and gives it its final name, mode and owner.
+func (s *staging) put(name string, mode os.FileMode, owner fs.FileInfo) error {
+	defer s.dir.Close() //nolint:errcheck // nothing is written through it
+	err := errors.Join(s.file.Sync(), adopt(s.file, mode, owner))
+	if err == nil {
+		err = renameOpen(s.file, s.dir, s.name, name)
+	}
+	if err != nil {
 		s.discard()
 		return err
 	}
-	if err := renameOpen(s.file, name, path); err != nil {
-		s.discard()
-		return err
-	}
-	return syncFile(filepath.Dir(path))
+	return syncFile(s.dir.Name())
 }
 
 // discard removes the file.
 func (s *staging) discard() {
-	_ = os.Remove(s.file.Name())
+	_ = s.dir.Remove(s.name)
 	_ = s.file.Close()
-	_ = os.Remove(s.file.Name()) // where an open file cannot be removed
+	_ = s.dir.Remove(s.name) // where an open file cannot be removed
+	_ = s.dir.Close()
 }
-
-// globEscape makes a path match itself alone.
-var globEscape = strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`)
 
 // removeStaging removes what killed runs left beside path.
 func removeStaging(path string) {
-	left, _ := filepath.Glob(globEscape.Replace(path) + ".*.new")
-	for _, name := range left {
-		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() || !ownedByUs(info) {
+	folder := filepath.Dir(path)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return // making a file there will fail and say why
+	}
+	for _, entry := range entries {
+		number, isNew := strings.CutSuffix(entry.Name(), ".new")
+		number, isOurs := strings.CutPrefix(number, filepath.Base(path)+".")
+		if _, err := strconv.ParseUint(number, 10, 64); err != nil || !isNew || !isOurs || !entry.Type().IsRegular() {
 			continue
 		}
-		if locked, err := acquire(name); err == nil {
-			(&staging{locked}).discard()
+		dir, err := os.OpenRoot(folder)
+		if err != nil {
+			return
 		}
+		if file, err := acquire(dir, entry.Name()); err == nil {
+			(&staging{dir, entry.Name(), file}).discard()
+		}
+		_ = dir.Close()
 	}
 }

@@ -73,6 +73,39 @@ func TestALinkToTheFileStaysOne(t *testing.T) {
 	}
 }
 
+// A link to nothing says that the user expects a file elsewhere. A file in the
+// link's place would be found by nobody.
+func TestALinkToNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t))
+	link, nowhere := filepath.Join(run.dir, "link.c1z"), filepath.Join(run.dir, "absent.c1z")
+	if err := os.Symlink(nowhere, link); err != nil {
+		t.Fatal(err)
+	}
+	run.env("BATON_FILE="+link).exits(2).says("link to a file that does not exist", link)
+	if to, err := os.Readlink(link); err != nil || to != nowhere {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+}
+
+// Beside --file, only the unfinished copy of a killed run may be removed.
+func TestOnlyAnUnfinishedCopyIsRemoved(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t))
+	in := func(name string) string { return filepath.Join(run.dir, name) }
+	write(t, in("sync.c1z.123.new"), "half a copy")
+	write(t, in("sync.c1z.old.new"), "somebody's own")
+	write(t, in("sync.c1z.456.new"), "one that others can read, so no run made it")
+	write(t, in("precious"), "the end of a link")
+	if err := os.Chmod(in("sync.c1z.456.new"), 0o644); err != nil { //nolint:gosec // what somebody may have chosen
+		t.Fatal(err)
+	}
+	if err := os.Symlink("precious", in("sync.c1z.789.new")); err != nil {
+		t.Fatal(err)
+	}
+	run.exits(0).leaves("precious", "sync.c1z", "sync.c1z.456.new", "sync.c1z.789.new", "sync.c1z.old.new")
+}
+
 // Names of files need not be UTF-8.
 func TestAFileMayHaveAnyName(t *testing.T) {
 	t.Parallel()

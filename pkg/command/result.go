@@ -122,7 +122,7 @@ func (r *result) publish() error {
 	if r.changes == nil {
 		return nil
 	}
-	return r.changes.put(r.summary.ChangesFile)
+	return r.changes.put(filepath.Base(r.summary.ChangesFile), 0o600, nil)
 }
 
 // checkNamed fails if a sync of --sync-resources has not found all of them. The

@@ -31,14 +31,14 @@ func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
 // adopt gives a file the mode and, if owner is not nil, the owner and group of
 // the file that it replaces. If the system does not allow that, only the
 // file's owner may read it.
-func adopt(path string, mode os.FileMode, owner fs.FileInfo) error {
+func adopt(f *os.File, mode os.FileMode, owner fs.FileInfo) error {
 	if owner != nil {
 		stat, ok := owner.Sys().(*syscall.Stat_t)
-		if ok && os.Chown(path, int(stat.Uid), int(stat.Gid)) != nil {
+		if ok && f.Chown(int(stat.Uid), int(stat.Gid)) != nil {
 			mode = 0o600
 		}
 	}
-	return os.Chmod(path, mode)
+	return f.Chmod(mode)
 }
 
 // ownedByUs says whether a file belongs to this process's user.
@@ -57,10 +57,10 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// renameOpen renames a file that is open, and closes it.
-func renameOpen(f *os.File, from, to string) error {
+// renameOpen renames an open file within dir, and closes it.
+func renameOpen(f *os.File, dir *os.Root, from, to string) error {
 	defer f.Close() //nolint:errcheck // synced before
-	return os.Rename(from, to)
+	return dir.Rename(from, to)
 }
 
 // isPrivate says whether nobody but its owner may use a file or directory.

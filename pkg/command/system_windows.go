@@ -15,7 +15,7 @@ func endSignals() []os.Signal { return []os.Signal{os.Interrupt} }
 func ignoreBrokenPipes() {}
 
 // adopt does nothing: a file has the permissions of its directory.
-func adopt(string, os.FileMode, fs.FileInfo) error { return nil }
+func adopt(*os.File, os.FileMode, fs.FileInfo) error { return nil }
 
 // ownedByUs says whether a file belongs to this process's user. The directory's
 // permissions decide that here.
@@ -25,12 +25,12 @@ func ownedByUs(fs.FileInfo) bool { return true }
 // directory cannot be opened for it.
 func syncFile(string) error { return nil }
 
-// renameOpen renames a file that is open. It must be closed first.
-func renameOpen(f *os.File, from, to string) error {
+// renameOpen renames an open file within dir. It must be closed first.
+func renameOpen(f *os.File, dir *os.Root, from, to string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(from, to)
+	return dir.Rename(from, to)
 }
 
 // isPrivate says whether nobody but its owner may use a file or directory. The

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -102,6 +103,18 @@ func TestALinkInTheWayIsNotFollowed(t *testing.T) {
 	if err := os.Symlink(target, filepath.Join(trap, workDirLock)); err != nil {
 		t.Fatal(err)
 	}
+	private := t.TempDir()                           // like a run's directory, but a link leads there
+	if err := os.Chmod(private, 0o700); err != nil { //nolint:gosec // private
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(private, workDirLock), "")
+	write(t, filepath.Join(private, "own"), "")
+	if err := os.Symlink(private, filepath.Join(base, "baton-test-1-2")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := takeWorkDir(filepath.Join(base, "baton-test-1-2")); !errors.Is(err, errForeign) {
+		t.Errorf("a link was taken for a work directory: %v", err)
+	}
 	s, err := newWorkDir(base, "baton-test")
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +122,9 @@ func TestALinkInTheWayIsNotFollowed(t *testing.T) {
 	defer s.remove()
 	if _, err := os.Stat(target); !os.IsNotExist(err) {
 		t.Errorf("the link was followed: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(private, "own")); err != nil {
+		t.Errorf("the end of a link was removed: %v", err)
 	}
 }
 
