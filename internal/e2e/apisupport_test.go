@@ -34,7 +34,7 @@ func jsonFields(t *testing.T, vendor string) map[string]string {
 	eachFile(t, vendor, func(path string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			// A cursor is JSON as well, but nothing of the vendor's.
-			if kind, ok := n.(*ast.TypeSpec); ok && regexp.MustCompile(`(?i)cursor$|^walk$|^place$`).MatchString(kind.Name.Name) {
+			if kind, ok := n.(*ast.TypeSpec); ok && regexp.MustCompile(`(?i)cursor$|^walk$`).MatchString(kind.Name.Name) {
 				return false
 			}
 			field, ok := n.(*ast.Field)

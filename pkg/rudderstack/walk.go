@@ -1,87 +1,86 @@
 package rudderstack
 
 import (
-	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
 const (
-	// pageRows is the count of every request. Servers refuse more than they
-	// like (400 tooMany) or cap it in silence; 100 is accepted everywhere seen.
+	// pageRows is the count of every request. Servers refuse a larger one (400
+	// tooMany) or cap it in silence; 100 is accepted everywhere seen.
 	pageRows = 100
 	// minRows is the shortest limit of a page that a long list is read with.
 	minRows = 4
-	// overlapRows is how many rows of a page the next request asks for again.
-	// It is also how many rows may sort alike without harm.
+	// overlapRows is how many rows of a page the next request asks for again,
+	// and how many rows may sort alike without harm.
 	overlapRows = 5
 	// recentRows is how many rows received last a walk remembers: the overlap
-	// and what a window that begins early brings before it.
+	// and the rows before it that an early window brings.
 	recentRows = 16
-	// newcomers is how many new rows may stand between the recent ones.
-	newcomers = 8
-	// maxBack is how many requests in vain a walk may make, and one more for
-	// each page that brought rows. A beginning anew because the order of the
-	// rows has changed counts as reorderedCost of them.
+	// maxBetween is how many new rows may stand between the recent ones.
+	maxBetween = 8
+	// maxBack is how many requests in vain a walk may make, beside one for each
+	// page that brought rows. A new beginning because the list was reordered
+	// counts as reorderedCost of them.
 	maxBack       = 20
 	reorderedCost = 5
-	// maxRows ends a walk over a list without end, as does a list more than
-	// ten times as long as its first total and maxGrowth. (A total may count
-	// no further than to 1,000, or active users alone.)
+	// maxRows and maxGrowth end a walk over a list without end: at so many rows,
+	// or at ten times the first total and maxGrowth more. (A total may count
+	// only to 1,000, or only active users.)
 	maxRows   = 2_000_000
 	maxGrowth = 10_000
 )
 
-// walk is a place in a SCIM list that is read from its first row to its last.
+// walk is a position in a SCIM list that is read from its first row to its last.
 //
 // Paging is stateless (RFC 7644, section 3.4.2.4): startIndex counts the rows
-// as they are at the time of a request. When a row goes, those behind it move
-// up, and a client that simply asks for the next index misses one in silence.
+// as they are at the time of a request. When a row is deleted, the rows behind
+// it move up, and a client that asks for the next index misses one in silence.
 //
-// The model. Rows keep their order while they are read, but for up to
-// overlapRows neighbours that sort alike: they may come in another order each
-// time. Rows may come and go anywhere. A page is a stretch of the list, of any
-// length up to a limit of the server's, that need not begin exactly where it
-// was asked for. totalResults may count anything.
+// The model. Rows keep their order while they are read, except that up to
+// overlapRows neighbours that sort alike may be in another order each time. Rows
+// may come and go anywhere. A page is a stretch of the list, up to the server's
+// limit, and may begin near startIndex, not exactly there. totalResults may
+// count anything.
 //
 // The rule. Each request begins overlapRows before the end of the rows
-// received. An answer with overlapRows of the recent rows in it, close together
-// and in order, begins before every row not yet received: fewer than that many
-// sort like the last one, so at least one of those found lies before them all.
-// Its unknown rows follow without a gap. Any other answer proves nothing: the
-// walk steps back by half a page until it finds the recent rows again or is at
-// the beginning, from where it reads the list anew.
+// received. Suppose an answer has overlapRows of the recent rows, close together
+// and in order. Fewer rows than that sort like the last one, so one of those
+// found stands before every row not yet received: the answer's unknown rows
+// follow without a gap. Any other answer proves nothing. The walk then steps
+// back by half a page until it finds the recent rows again, or reads the list
+// anew from its beginning.
 //
 // The end. The list ends at an answer that has the last overlapRows and no
-// more. A server that answers with more, none of it new, is asked once more
-// where the last row is now, and then behind that row. A stated total never
-// ends a list; it only fails one that brought fewer rows, twice.
+// more. A server that answers with more, none of it new, is asked again where
+// the last row is now, and then behind that row. A stated total never ends a
+// list; it fails a list that twice brought fewer rows.
 //
 // The cost. A list of n rows takes ⌈(n-5)/95⌉+1 requests, but at least 2, and 1
-// where it has none.
+// if it has none.
 type walk struct {
 	// Start is the startIndex of the next request.
 	Start int `json:"s"`
-	// Recent are fingerprints of the ids received last, the newest at the end.
+	// Recent are fingerprints of the ids received last, the newest at the end;
+	// First is that of the first row.
 	Recent []uint64 `json:"a,omitempty"`
-	// First is the fingerprint of the first row of the list.
-	First uint64 `json:"f,omitempty"`
+	First  uint64   `json:"f,omitempty"`
 	// Seen counts the rows received since the walk last began.
 	Seen int `json:"n,omitempty"`
 	// Full is the length of the longest page, at most pageRows.
 	Full int `json:"h,omitempty"`
-	// Low is the smallest totalResults stated, 0 for none.
-	Low int `json:"q,omitempty"`
-	// Varied says that totalResults has changed.
+	// Low is the smallest totalResults stated, 0 for none. Varied says that
+	// totalResults has changed. Began is the first totalResults that is larger
+	// than its page and so counts the list, 0 for none.
+	Low    int  `json:"q,omitempty"`
 	Varied bool `json:"v,omitempty"`
-	// Began is the first totalResults that is larger than its page and so
-	// counts the list, 0 for none.
-	Began int `json:"o,omitempty"`
-	// Pages counts the pages behind the beginning that brought rows.
+	Began  int  `json:"o,omitempty"`
+	// Pages counts the pages behind the beginning that brought rows, Back the
+	// requests in vain.
 	Pages int `json:"m,omitempty"`
-	// Back counts the requests in vain.
-	Back int `json:"b,omitempty"`
+	Back  int `json:"b,omitempty"`
 	// Repeats counts pages in a row, longer than the overlap, without a new row.
 	Repeats int `json:"z,omitempty"`
 	// Doubted says that the list is read once more because it seemed broken.
@@ -94,39 +93,37 @@ type walk struct {
 
 func newWalk() walk { return walk{Start: 1} }
 
-// begins says that the walk has received nothing yet.
+// begins reports whether the walk has received nothing yet.
 func (w *walk) begins() bool { return w.Start == 1 && w.Seen == 0 && w.Back == 0 }
 
-// valid says whether a walk that came in a cursor can be one of ours.
+// valid reports whether a walk from a cursor can be one of ours.
 func (w *walk) valid() bool {
 	within := func(n, low, high int) bool { return n >= low && n <= high }
 	return within(w.Start, 1, 2*maxRows) && len(w.Recent) <= recentRows && within(w.Seen, 0, maxRows) &&
 		within(w.Full, 0, pageRows) && w.Low >= 0 && w.Began >= 0 && within(w.Pages, 0, maxRows) &&
-		w.Back >= 0 && !w.spent() && within(w.Repeats, 0, 2) && (w.Start == 1 || w.Full > 0 && len(w.Recent) > 0)
+		within(w.Back, 0, maxBack+w.Pages) && within(w.Repeats, 0, 2) && (w.Start == 1 || w.Full > 0 && len(w.Recent) > 0)
 }
 
-// overlap is by how many rows the next page repeats this one: at most half a
-// page, so that a page that repeats all is not taken for the end.
-func (w *walk) overlap() int { return max(1, min(overlapRows, w.Full/2)) }
+// overlapLen is by how many rows the next page repeats this one: at most half a
+// page, so that a page that repeats all rows is not taken for the end.
+func (w *walk) overlapLen() int { return max(1, min(overlapRows, w.Full/2)) }
 
-// spent says that the walk has asked in vain too often.
-func (w *walk) spent() bool { return w.Back > maxBack+w.Pages }
-
-// step is what one page does to a walk.
+// step is the outcome of one page.
 type step struct {
-	// from is the first row of the page to hand on; those before it are known.
+	// from is the index of the page's first new row.
 	from int
+	// next is the walk after the page. If done, the list has ended.
 	next walk
 	done bool
-	// stride is by how much the starts of the pages after the next will grow
-	// if the server goes on as it does; 0 where that is open.
+	// stride is the distance between the starts of the pages after the next, if
+	// the server goes on as it does; 0 if that is unknown.
 	stride int
 }
 
-// advance takes a page, given by the fingerprints of its ids and its
-// totalResults (-1 for none), and says how the walk goes on. The error is a
-// *walkError: Aborted for a list that changes too much, FailedPrecondition for
-// a server whose paging would lose rows.
+// advance takes a page: the fingerprints of its ids and its totalResults, -1 for
+// none. It returns the next step. The error is a *walkError: Aborted for a list
+// that changes too much, FailedPrecondition for a server whose paging would lose
+// rows.
 func (w *walk) advance(ids []uint64, total int) (step, error) {
 	n, found := len(ids), w.find(ids)
 	s := step{next: *w}
@@ -146,10 +143,10 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	case w.Start == 1 && n == 0:
 		return s, broken("the list brings no row and does not state totalResults, so that it may be none")
 	case w.Start == 1:
-		found = place{} // the beginning needs no proof
+		found = overlap{} // the beginning needs no proof
 	case found.reordered:
 		return w.again(reorderedCost)
-	case found.rows >= min(w.overlap(), len(w.Recent)):
+	case found.rows >= min(w.overlapLen(), len(w.Recent)):
 	case w.Repeats == 2 && found.rows == 0 && (n == 0 || ids[0] != w.First):
 		return w.doubt("the server rounds startIndex down to whole pages (there are %d rows before the one asked for)", w.Seen)
 	case n == 0 && total >= w.Start:
@@ -158,17 +155,14 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 		return w.back()
 	}
 
+	unknown := slices.DeleteFunc(slices.Clone(ids[min(n, found.first+found.blur):]), func(id uint64) bool { return w.age(id) >= 0 })
+	next.Seen += len(unknown)
 	if w.Start == 1 {
-		next.Seen, next.First = 0, ids[0]
+		next.Seen, next.First = n, ids[0]
 		if total > n && w.Began == 0 {
 			next.Began = total
 		}
 	}
-	unknown := slices.DeleteFunc(slices.Clone(ids[min(n, found.first+found.blur):]), func(id uint64) bool { return w.age(id) >= 0 })
-	if w.Start == 1 {
-		next.Seen = n - len(unknown)
-	}
-	next.Seen += len(unknown)
 	next.Full = max(w.Full, min(n, pageRows))
 	start := w.Start
 	if ids[0] == w.First {
@@ -187,17 +181,17 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	if next.Seen > maxRows || next.Began > 0 && next.Seen > 10*next.Began+maxGrowth {
 		return s, broken("the list has no end after %d rows", w.Seen)
 	}
-	if err := next.Cycle.Step(places(unknown)); err != nil {
+	if err := next.Cycle.Step(fmt.Sprint(unknown)); err != nil {
 		return s, broken("%v after %d rows", err, w.Seen)
 	}
 	next.Recent = slices.Concat(w.Recent, unknown)
 	next.Recent = slices.Clone(next.Recent[max(0, len(next.Recent)-recentRows):])
-	next.Start, next.Repeats = max(1, start+n-next.overlap()), 0
+	next.Start, next.Repeats = max(1, start+n-next.overlapLen()), 0
 	if w.Start > 1 {
 		next.Pages++
 	}
-	if n == next.Full && s.from <= next.overlap() {
-		s.stride = n - next.overlap()
+	if n == next.Full && s.from <= next.overlapLen() {
+		s.stride = n - next.overlapLen()
 	}
 	return s, nil
 }
@@ -206,35 +200,31 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 // pages as it should.
 func (w *walk) repeated(s step, start, n int) (step, error) {
 	next := &s.next
-	where := start + n - next.overlap() // the last rows, going by this page
+	last := start + n - next.overlapLen() // where this page has the last rows
 	switch {
-	case n <= w.overlap():
+	case n <= w.overlapLen():
 		return w.end(s)
 	case w.Repeats == 2 && start == 1 && w.Pages == 0 && next.Low <= n && usualLimit(n):
-		// A server that ignores startIndex and counts the page answers like
-		// this, and so does one that does not page and has exactly so many
-		// rows. That is a rare coincidence, while the other would hide all the
-		// rows beyond its limit from every sync.
+		// Either the server ignores startIndex and counts the page, or it does
+		// not page and has exactly so many rows. The latter is rare; the former
+		// would hide all rows beyond its limit from every sync.
 		return s, everyAnswerTheSame(n)
 	case w.Repeats == 2:
 		return w.end(s)
-	case w.Repeats == 0 && where != w.Start:
-		next.Start, next.Repeats = where, 1
+	case w.Repeats == 0 && last != w.Start:
+		next.Start, next.Repeats = last, 1
 	default:
 		next.Start, next.Repeats = start+n, 2
 	}
-	if next.Back++; next.spent() {
-		return s, w.changed()
-	}
-	return s, nil
+	return w.inVain(s, 1)
 }
 
-// usualLimit says that servers limit their pages to so many rows, if to none
-// that was asked for. Smaller ones are usual as well, but so are directories
-// of that size at servers that do not page.
+// usualLimit reports whether servers limit their pages to so many rows. Smaller
+// limits are usual as well, but so are directories of that size at servers that
+// do not page.
 func usualLimit(n int) bool { return n == 50 || n == 100 || n == 200 || n == 500 || n == 1000 }
 
-// end ends the walk, unless the list has stated more rows than came.
+// end ends the walk. It doubts a list that brought fewer rows than it stated.
 func (w *walk) end(s step) (step, error) {
 	if s.next.Seen < s.next.Low {
 		return w.doubt("the list ends after %d rows but states totalResults %d", s.next.Seen, s.next.Low)
@@ -243,8 +233,8 @@ func (w *walk) end(s step) (step, error) {
 	return s, nil
 }
 
-// doubt looks once more, from the beginning, at a list that seems broken, as a
-// change at the wrong time can make one seem so.
+// doubt begins anew, once, at a list that seems broken: a change at the wrong
+// time can make it seem so.
 func (w *walk) doubt(format string, args ...any) (step, error) {
 	if w.Doubted {
 		return step{}, broken(format, args...)
@@ -254,63 +244,61 @@ func (w *walk) doubt(format string, args ...any) (step, error) {
 	return s, err
 }
 
-// back steps back from a page that does not prove its place.
+// back steps back from a page that does not prove its position.
 func (w *walk) back() (step, error) {
-	next := *w
-	next.Start, next.Repeats, next.Cycle = max(1, w.Start-max(1, w.Full/2)), 0, directory.CycleDetector{}
-	if next.Back++; next.spent() {
-		return step{}, w.changed()
-	}
-	return step{next: next}, nil
+	s := step{next: *w}
+	s.next.Start, s.next.Repeats, s.next.Cycle = max(1, w.Start-max(1, w.Full/2)), 0, directory.CycleDetector{}
+	return w.inVain(s, 1)
 }
 
 // again begins anew, with what was learned of the server.
 func (w *walk) again(cost int) (step, error) {
-	next := walk{Start: 1, Full: w.Full, Began: w.Began, Varied: w.Varied, Pages: w.Pages, Back: w.Back + cost, Doubted: w.Doubted, Bare: w.Bare}
-	if next.spent() {
-		return step{}, w.changed()
-	}
-	return step{next: next}, nil
+	next := walk{Start: 1, Full: w.Full, Began: w.Began, Varied: w.Varied, Pages: w.Pages, Back: w.Back, Doubted: w.Doubted, Bare: w.Bare}
+	return w.inVain(step{next: next}, cost)
 }
 
-// changed is the error of a walk that has asked in vain too often.
-func (w *walk) changed() error {
+// inVain counts requests in vain, and fails if there are too many.
+func (w *walk) inVain(s step, cost int) (step, error) {
+	if s.next.Back += cost; s.next.Back <= maxBack+w.Pages {
+		return s, nil
+	}
 	if w.Low > 0 && !w.Varied {
-		return unordered(w.Seen)
+		return step{}, unordered(w.Seen)
 	}
-	return changed(w.Seen)
+	return step{}, changed(w.Seen)
 }
 
-// place says where the recent rows are in a page.
-type place struct {
-	// rows is how many are there; first and last are the ends of their stretch.
+// overlap says where a page has the recent rows.
+type overlap struct {
+	// rows is their number; first and last are the ends of their stretch.
 	rows, first, last int
-	// blur is how many rows from the first on may be older than the recent ones.
+	// blur is how many rows from first on may be older than the recent ones.
 	blur int
-	// reordered says that they are not together or not in order, so that the
+	// reordered says that the rows are not together or not in order, so the
 	// order of the list has changed.
 	reordered bool
 }
 
-func (w *walk) find(ids []uint64) place {
-	var p place
+// find looks for the recent rows in a page.
+func (w *walk) find(ids []uint64) overlap {
+	var o overlap
 	newest := recentRows
 	for i, id := range ids {
 		age := w.age(id)
 		if age < 0 {
 			continue
 		}
-		if p.rows == 0 {
-			p.first = i
+		if o.rows == 0 {
+			o.first = i
 		}
-		p.rows, p.last = p.rows+1, i
-		p.reordered = p.reordered || age >= newest+overlapRows // further than rows that sort alike can be
+		o.rows, o.last = o.rows+1, i
+		o.reordered = o.reordered || age >= newest+overlapRows // further than rows that sort alike can be
 		if newest = min(newest, age); age >= recentRows-overlapRows {
-			p.blur = overlapRows
+			o.blur = overlapRows
 		}
 	}
-	p.reordered = p.reordered || p.last-p.first > p.rows+newcomers
-	return p
+	o.reordered = o.reordered || o.last-o.first > o.rows+maxBetween
+	return o
 }
 
 // age is 0 for the row received last, 1 for the one before, -1 for none of the
@@ -322,13 +310,4 @@ func (w *walk) age(id uint64) int {
 		}
 	}
 	return -1
-}
-
-// places identifies rows in a text.
-func places(ids []uint64) string {
-	text := make([]byte, 0, 8*len(ids))
-	for _, id := range ids {
-		text = binary.LittleEndian.AppendUint64(text, id)
-	}
-	return string(text)
 }
