@@ -408,7 +408,8 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 	})
 }
 
-// TestDaemonSyncsOneGroup shows what a targeted sync of one group uploads.
+// TestDaemonSyncsOneGroup shows what a targeted sync of one group uploads: the
+// group with its members, or nothing.
 func TestDaemonSyncsOneGroup(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -416,6 +417,12 @@ func TestDaemonSyncsOneGroup(t *testing.T) {
 		target := s.vendor.GroupIDs()[3]
 		id := plane.Enqueue(controlplane.TargetedSync(v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()))[0]
 		d := startDaemon(t, s, plane, nil)
+		if s.Vendor.Kind == fixture.RudderStack {
+			if said := d.failed(id, codes.FailedPrecondition); !strings.Contains(said, "run a full sync") {
+				t.Errorf("C1 shows %s", said)
+			}
+			return
+		}
 		s.Vendor.CompareGroup(t, d.synced(id), target)
 	})
 }

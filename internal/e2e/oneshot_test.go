@@ -222,9 +222,12 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		run.leaves(t, "sync.c1z")
 
 		// What is not found is passed over by the SDK, which calls that a success.
-		for _, unknown := range []string{"group/nobody", "user/ann@example.com"} {
+		for unknown, words := range map[string]string{
+			"group/nobody":         `there is no group "bid:r:group/nobody"`,
+			"user/ann@example.com": `"bid:r:user/ann@example.com" names a user, but only groups can be synced alone`,
+		} {
 			run = s.sync(t, run, "BATON_SYNC_RESOURCES=bid:r:group/"+target+",bid:r:"+unknown)
-			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "--sync-resources (BATON_SYNC_RESOURCES): 1 of 2 resources were found") {
+			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "--sync-resources (BATON_SYNC_RESOURCES): "+words) {
 				t.Errorf("%s: exit code %d: %s", unknown, code, run.lastLine())
 			}
 			s.Vendor.CompareGroup(t, run.file, target)

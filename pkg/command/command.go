@@ -165,6 +165,9 @@ func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts
 		return nil, fmt.Errorf("%s: %w", p.info.Name, err)
 	}
 	c.connector = connector.New(p.info, c.source, c.counter)
+	if p.isOneShot() && len(p.v.GetStringSlice("sync-resources")) > 0 {
+		c.connector.ReadGroupByGroup()
+	}
 	c.server, err = connectorbuilder.NewConnector(ctx, c.connector, connectorbuilder.WithSessionStore(options.SessionStore))
 	return c, err
 }

@@ -25,6 +25,7 @@ func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
 		{"--log-level verbose", "", []string{`"verbose" is not one of debug, info, warn, error`}},
 		{"--log-format xml", "", []string{`"xml" is not one of json, console`}},
 		{"--output-format yaml", "", []string{`"yaml" is not one of text, json`}},
+		{"--sync-resources bid:r:user/ann", "", []string{"--sync-resources (BATON_SYNC_RESOURCES)", "names a user", "only groups can be synced alone"}},
 		{"--skip-grants", "", []string{"works only with --sync-resources"}},
 		{"--storage-engine x", "", []string{`"x" is not a storage engine`}},
 		{"--http-timeout-seconds 0", "", []string{"must be between 1 and 1800"}},

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/bid"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 	"google.golang.org/grpc/codes"
@@ -53,7 +55,7 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 			return nil, p.unreadable(err)
 		}
 	}
-	if err := p.checkNamed(found); err != nil {
+	if err := p.checkNamed(ctx, path, dir); err != nil {
 		return nil, err
 	}
 	if err := p.checkEmpty(run, old); err != nil {
@@ -127,13 +129,25 @@ func (r *result) publish() error {
 
 // checkNamed fails if a sync of --sync-resources has not found all of them. The
 // SDK ignores those that it does not find.
-func (p *program[T]) checkNamed(found connector.Counts) error {
-	named := map[string]bool{}
-	for _, id := range p.v.GetStringSlice("sync-resources") {
-		named[id] = true
+func (p *program[T]) checkNamed(ctx context.Context, path, dir string) error {
+	ids := p.v.GetStringSlice("sync-resources")
+	if len(ids) == 0 {
+		return nil
 	}
-	if n := found.Users + found.Groups; n < len(named) {
-		return fmt.Errorf("%s: %d of %d resources were found; name groups that exist (users cannot be synced alone)", setting("sync-resources"), n, len(named))
+	found := map[string]bool{}
+	err := withStore(ctx, path, dir, func(store c1zstore.Store) error {
+		return eachResource(ctx, store, func(resource *v2.Resource) error {
+			found[resource.GetId().GetResource()] = true
+			return nil
+		})
+	})
+	if err != nil {
+		return p.unreadable(err)
+	}
+	for _, id := range ids {
+		if named, err := bid.ParseResourceBid(id); err == nil && !found[named.GetId().GetResource()] {
+			return fmt.Errorf("%s: there is no group %q; take the ID from a whole sync (baton resources -t group), in the same letter case", setting("sync-resources"), id)
+		}
 	}
 	return nil
 }

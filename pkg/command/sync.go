@@ -153,6 +153,9 @@ func (p *program[T]) syncOptions(dir string) ([]sdksync.SyncOpt, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %q does not name a resource; write bid:r:group/ID, with the group's ID", setting("sync-resources"), id)
 		}
+		if kind := resource.GetId().GetResourceType(); kind != "group" {
+			return nil, fmt.Errorf("%s: %q names a %s, but only groups can be synced alone; write bid:r:group/ID, with the group's ID", setting("sync-resources"), id, kind)
+		}
 		resources = append(resources, resource)
 	}
 	if p.v.GetBool("skip-grants") && len(resources) == 0 {

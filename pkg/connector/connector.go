@@ -32,6 +32,9 @@ type Connector struct {
 	source  directory.Source
 	counter *Counter
 	checks  *crossChecks
+	// groupByGroup says that memberships are read so, even of a source that lists
+	// them in one walk.
+	groupByGroup bool
 
 	users       *pages[directory.User]
 	groups      *pages[directory.Group]
@@ -89,10 +92,20 @@ func (c *Connector) Validate(ctx context.Context) (annotations.Annotations, erro
 	return nil, nil
 }
 
+// ReadGroupByGroup makes the connector read memberships so, as a sync of single
+// groups needs it. It is called before ResourceSyncers.
+func (c *Connector) ReadGroupByGroup() { c.groupByGroup = true }
+
+// inOneWalk returns the source if it lists all memberships in one walk.
+func (c *Connector) inOneWalk() (directory.Memberships, bool) {
+	many, ok := c.source.(directory.Memberships)
+	return many, ok && !c.groupByGroup
+}
+
 // ResourceSyncers returns the user and the group syncer.
 func (c *Connector) ResourceSyncers(context.Context) []connectorbuilder.ResourceSyncerV2 {
 	groups := &groupSyncer{c}
-	if many, ok := c.source.(directory.Memberships); ok {
+	if many, ok := c.inOneWalk(); ok {
 		return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, &typeScopedGroupSyncer{groupSyncer: groups, many: many}}
 	}
 	return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, groups}

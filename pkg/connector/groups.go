@@ -46,7 +46,7 @@ func (s *groupSyncer) List(ctx context.Context, _ *v2.ResourceId, opts rs.SyncOp
 	if err != nil {
 		return nil, nil, s.failed("list groups", err)
 	}
-	_, inOneWalk := s.source.(directory.Memberships)
+	_, inOneWalk := s.inOneWalk()
 	if err := s.checks.addGroups(opts.SyncID, opts.PageToken.Token, page, inOneWalk); err != nil {
 		return nil, nil, s.failed("list groups", err)
 	}
@@ -149,6 +149,15 @@ func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ str
 	}
 	s.counter.memberships(ctx, opts.SyncID, len(grants))
 	return grants, results(page.Next, page.Siblings), nil
+}
+
+// Get refuses a targeted sync. Of a type whose members are listed in one walk the
+// syncer stores the group and asks for no members (annotation_type_scoped_grants.proto
+// in baton-sdk v0.26.0), so that the sync would say that nobody is in it.
+func (s *typeScopedGroupSyncer) Get(context.Context, *v2.ResourceId, *v2.ResourceId) (*v2.Resource, annotations.Annotations, error) {
+	return nil, nil, s.failed("read group", errorf(codes.FailedPrecondition,
+		"a sync of this group alone would hold none of its members: this connector reads the members of all groups in one walk; "+
+			"run a full sync, or a one-shot sync with --sync-resources"))
 }
 
 func results(next string, siblings []string) *rs.SyncOpResults {
