@@ -79,6 +79,14 @@ func guruBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"members", "an empty answer where a list belongs"},
 		},
 		{
+			name: "all-members-403", does: "answers 403 to the members of All Members, and to no other group's",
+			code: codes.PermissionDenied, words: []string{"list the members of a group", "403", "All Members", "--sync-resource-types user"},
+		},
+		{
+			name: "all-members-404", does: "answers 404 to the members of All Members, and to no other group's",
+			code: codes.FailedPrecondition, words: []string{"list the members of a group", "404", "All Members", "--sync-resource-types user"},
+		},
+		{
 			name: "announced-page-204",
 			does: "answers 204 to a page of members that the page before it announced",
 			code: codes.FailedPrecondition, words: []string{"list users", "/members", "announced more"}, but: "after the list has been read a second time",

@@ -221,6 +221,8 @@ var guruFaults = []Fault{
 		Name: "members-page-blank", Vendor: "guru", Outcome: Fails, What: "200 without a body on the later pages of groups' members",
 		wrap: when(func(r *http.Request) bool { return isMembersOfGroup(r) && r.URL.Query().Has("token") }, func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }),
 	},
+	everyone("all-members-403", http.StatusForbidden, "Forbidden access to group"),
+	everyone("all-members-404", http.StatusNotFound, "Resource could not be found"),
 	{
 		Name: "announced-page-204", Vendor: "guru", Outcome: Fails, What: "204 on the later pages of /members",
 		wrap: when(func(r *http.Request) bool { return pathOf(r) == "/members" && r.URL.Query().Has("token") }, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }),
@@ -276,6 +278,22 @@ func userGroups(name, answer, outcome string, send func(http.ResponseWriter)) Fa
 	return Fault{
 		Name: name, Vendor: "guru", Outcome: outcome, What: "/groups/usergroups answers " + answer + "; /groups works",
 		wrap: when(func(r *http.Request) bool { return pathOf(r) == "/groups/usergroups" }, send),
+	}
+}
+
+// everyone refuses the members of the group of all members.
+func everyone(name string, status int, message string) Fault {
+	return Fault{
+		Name: name, Vendor: "guru", Outcome: Fails, What: fmt.Sprint(status, " on the members of All Members"),
+		wrap: func(s *Server, next http.Handler) http.Handler {
+			path := ""
+			for _, t := range s.dir.teams {
+				if t.Everyone {
+					path = "/groups/" + t.ID + "/members"
+				}
+			}
+			return when(func(r *http.Request) bool { return pathOf(r) == path }, func(w http.ResponseWriter) { guruError(w, status, message) })(s, next)
+		},
 	}
 }
 

@@ -3,6 +3,8 @@ package guru
 import (
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -23,6 +25,16 @@ func explain(status int) rest.Advice {
 		return rest.Advice{
 			Cause: "Guru refused the pair of user e-mail and API token",
 			Next:  "check that the token belongs to that user and has not been revoked",
+		}
+	case http.StatusPaymentRequired:
+		return rest.Advice{
+			Cause: "the team's plan does not include the API, or a payment is due",
+			Next:  "ask the owner of the team's plan or Guru support",
+		}
+	case http.StatusLocked:
+		return rest.Advice{
+			Cause: "the team is locked",
+			Next:  "sign in to Guru to see why, or ask Guru support to unlock the team",
 		}
 	case http.StatusForbidden:
 		return rest.Advice{
@@ -71,4 +83,21 @@ func contradicts(notFound error, what string) error {
 		contradiction.URL, contradiction.Status = e.URL, e.Status
 	}
 	return contradiction
+}
+
+// everyoneHidden is the error of a group's members, where it is the group of all
+// members of the team.
+func everyoneHidden(err error) error {
+	e := new(rest.Error)
+	if !errors.As(err, &e) {
+		return err
+	}
+	hidden := *e
+	hidden.What = strings.TrimSpace(strconv.Itoa(e.Status) + " " + http.StatusText(e.Status))
+	hidden.Advice = rest.Advice{
+		Cause: `Guru does not show who is in "All Members", the group that it keeps of the whole team`,
+		Next: "use the API token of a user with an administrative role on the team; if this user has one, ask Guru support to show that group's members, " +
+			"and sync users alone until then, with --sync-resource-types user",
+	}
+	return &hidden
 }

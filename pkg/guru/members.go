@@ -31,6 +31,11 @@ func (s *Source) Members(ctx context.Context, groupID, text string) (directory.P
 	switch rest.StatusOf(err) {
 	case http.StatusNotFound, http.StatusGone:
 		return directory.Page[directory.Member]{}, s.vanished(ctx, groupID, err)
+	case http.StatusForbidden:
+		if group, other := s.groupAt(ctx, groupID); other == nil && group.Origin == directory.OriginBuiltIn {
+			err = everyoneHidden(err)
+		}
+		return directory.Page[directory.Member]{}, err
 	}
 	return directory.Page[directory.Member]{Rows: rows, Next: l.encode(next)}, err
 }
@@ -58,8 +63,10 @@ func (s *Source) prefetchMembers(ctx context.Context, listed []directory.Group) 
 // vanished decides what it means that a group's members are not found. It
 // returns nil only if the group has been deleted since it was listed.
 func (s *Source) vanished(ctx context.Context, groupID string, notFound error) error {
-	_, err := s.Group(ctx, groupID)
+	group, err := s.Group(ctx, groupID)
 	switch {
+	case err == nil && group.Origin == directory.OriginBuiltIn:
+		return everyoneHidden(contradicts(notFound, ""))
 	case err == nil:
 		return contradicts(notFound, "no members are found of a group that exists")
 	case status.Code(err) != codes.NotFound:
