@@ -1,8 +1,8 @@
 // Command bench measures the connectors: the real binaries, as they are
 // released, against simulated vendors on loopback that answer after a set
-// latency. In the same run it measures the floor (the same rows from memory
-// through the same SDK: what no connector can beat) and the naive way (one
-// call at a time, one call a group, nothing read ahead).
+// latency. In the same run it measures the floor (the SDK's own two processes
+// over the same rows in memory) and the naive way (one call at a time, one call
+// a group, nothing prefetched).
 //
 //	go run ./internal/bench                     all cases, results to bench.json
 //	go run ./internal/bench -quick              tiny sizes, to see that it works
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	save := flags.String("o", "bench.json", "file that the results are written to")
 	report := flags.String("report", "", "print all tables of earlier results and measure nothing")
 	short := flags.String("summary", "", "print the table of docs/performance.md from earlier results and measure nothing")
-	profiles := flags.String("profile", "", "write CPU and heap profiles of the connector process into this directory and measure nothing")
+	profiles := flags.String("profile", "", "write CPU and heap profiles of the connector into this directory and measure nothing")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil

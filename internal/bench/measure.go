@@ -148,8 +148,8 @@ func (b *bench) measureSize(ctx context.Context, c Case, name string, size Size)
 				}
 			}
 			m.Runs[way] = append(m.Runs[way], run)
-			_, _ = fmt.Fprintf(b.out, "%-14s %-11s %7d users %7d memberships  %-9s %7.2f s  %6d requests  connector %5.0f MB\n",
-				c.Name, name, m.Users, m.Memberships, way, run.Wall, run.Requests, run.ConnectorMB)
+			_, _ = fmt.Fprintf(b.out, "%-14s %-11s %7d users %7d memberships  %-9s %7.2f s  %6d requests  %5.0f MB\n",
+				c.Name, name, m.Users, m.Memberships, way, run.Wall, run.Requests, run.PeakMB)
 		}
 		// Whoever comes second finds the machine as the first one left it.
 		order = append(order[1:], order[0])
@@ -187,17 +187,17 @@ func withoutLoading(run *Run, report string) error {
 		return err
 	}
 	run.Wall -= seconds
-	run.ConnectorCPU = max(0, run.ConnectorCPU-seconds)
+	run.CPU = max(0, run.CPU-seconds)
 	return os.Remove(report)
 }
 
 // fewest is how few requests a vendor's documented page sizes allow: two for
 // the check of the credentials and one more at Guru, which names its caller;
-// then every page once.
+// then every page once. Guru has two lists of groups.
 func fewest(vendor string, s Size) int {
 	pages := func(rows, page int) int { return max(1, (rows+page-1)/page) }
 	if vendor == "guru" {
-		return 3 + pages(s.Users, 50) + 1 + s.Groups*pages(s.Members, 100)
+		return 3 + pages(s.Users, 50) + 2 + s.Groups*pages(s.Members, 100)
 	}
 	// Pages of 100 rows overlap by 5, and a list ends at a page with nothing new.
 	walk := func(rows int) int { return pages(rows-5, 95) + 1 }

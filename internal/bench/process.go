@@ -13,18 +13,14 @@ import (
 
 // Run is what one sync took.
 type Run struct {
-	// Wall is in seconds, from start to exit, as are the CPU times. The
-	// syncer is the process that a person starts (and what it starts in turn);
-	// the connector is the SDK's child process, in which this project's code
-	// works.
-	Wall         float64 `json:"wall_s"`
-	SyncerCPU    float64 `json:"syncer_user_cpu_s"`
-	ConnectorCPU float64 `json:"connector_user_cpu_s"`
-	// Peaks of resident memory in MB; 0 where they cannot be read.
-	SyncerMB    float64 `json:"syncer_peak_mb"`
-	ConnectorMB float64 `json:"connector_peak_mb"`
-	Requests    int     `json:"requests"`
-	FileMB      float64 `json:"file_mb"`
+	// Wall is in seconds, from start to exit. CPU is user time in seconds.
+	Wall float64 `json:"wall_s"`
+	CPU  float64 `json:"user_cpu_s"`
+	// PeakMB is the peak of resident memory; 0 where it cannot be read. Of a
+	// run with several processes, CPU and PeakMB are sums.
+	PeakMB   float64 `json:"peak_mb"`
+	Requests int     `json:"requests"`
+	FileMB   float64 `json:"file_mb"`
 }
 
 // command is a connector to run.
@@ -55,9 +51,8 @@ func (c command) sync(ctx context.Context, dir, file string) (Run, error) {
 	seen := watch(cmd.Process.Pid)
 	err = cmd.Wait()
 	run := Run{Wall: time.Since(start).Seconds()}
-	syncer, connector := seen()
-	run.SyncerCPU, run.SyncerMB = syncer.cpu.Seconds(), syncer.peak
-	run.ConnectorCPU, run.ConnectorMB = connector.cpu.Seconds(), connector.peak
+	used := seen()
+	run.CPU, run.PeakMB = used.cpu.Seconds(), used.peak
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 		return Run{}, fmt.Errorf("%s: %w: %s", filepath.Base(c.path), err, lines[len(lines)-1])
@@ -70,7 +65,7 @@ func (c command) sync(ctx context.Context, dir, file string) (Run, error) {
 	return run, nil
 }
 
-// usage is what a process has used.
+// usage is what a run has used.
 type usage struct {
 	cpu  time.Duration
 	peak float64 // MB

@@ -31,7 +31,7 @@ func (r *Results) summary() string {
 					vendor.shown, connector.Thousands(c.Users), connector.Thousands(c.Memberships), of.latency.Milliseconds(),
 					c.median("connector", wall), c.ratio("connector", "floor", wall), c.ratio("naive", "connector", wall),
 					connector.Thousands(int(c.median("connector", func(r Run) float64 { return float64(r.Requests) }))),
-					c.median("connector", func(r Run) float64 { return r.SyncerMB + r.ConnectorMB }))
+					c.median("connector", func(r Run) float64 { return r.PeakMB }))
 			}
 		}
 	}

@@ -15,9 +15,8 @@ import (
 const watched = 20 * time.Millisecond
 
 // watch looks at a process and at all that it starts, until it is gone. The
-// result waits for that and tells what the connector has used and what all
-// the others have.
-func watch(root int) func() (syncer, connector usage) {
+// result waits for that and returns what they have used together.
+func watch(root int) func() usage {
 	done := make(chan struct{})
 	var tree family
 	go func() {
@@ -31,7 +30,7 @@ func watch(root int) func() (syncer, connector usage) {
 			<-tick.C
 		}
 	}()
-	return func() (usage, usage) {
+	return func() usage {
 		<-done
 		return tree.total()
 	}
@@ -45,9 +44,8 @@ type family struct {
 }
 
 type relative struct {
-	pid       int
-	connector bool
-	gone      bool
+	pid  int
+	gone bool
 	usage
 }
 
@@ -62,14 +60,11 @@ func (f *family) add(pid int) {
 // look brings all figures up to date and reports whether the first process
 // still runs.
 func (f *family) look() bool {
-	connected := false
 	for _, m := range f.members {
 		m.look()
-		connected = connected || m.connector
 	}
-	// To find new ones means to read the whole process table: often while the
-	// connector is not there yet, now and then later.
-	if f.looks++; !connected || f.looks%16 == 0 {
+	// Finding new ones means reading the whole process table.
+	if f.looks++; f.looks%16 == 1 {
 		f.find()
 	}
 	return !f.members[0].gone
@@ -107,11 +102,7 @@ func (m *relative) look() {
 	if ticks, err := strconv.Atoi(fields[11]); err == nil {
 		m.cpu = time.Duration(ticks) * tick
 	}
-	if !m.connector {
-		command, _ := os.ReadFile(proc(m.pid, "cmdline")) // gone is seen next time
-		m.connector = bytes.Contains(command, []byte("\x00_connector-service\x00"))
-	}
-	status, _ := os.ReadFile(proc(m.pid, "status")) // the same
+	status, _ := os.ReadFile(proc(m.pid, "status")) // gone is seen next time
 	for line := range strings.Lines(string(status)) {
 		if value, found := strings.CutPrefix(line, "VmHWM:"); found {
 			kb, _, _ := strings.Cut(strings.TrimSpace(value), " ")
@@ -137,14 +128,11 @@ func proc(pid int, name string) string {
 	return filepath.Join("/proc", fmt.Sprint(pid), name)
 }
 
-func (f *family) total() (syncer, connector usage) {
+func (f *family) total() usage {
+	var sum usage
 	for _, m := range f.members {
-		sum := &syncer
-		if m.connector {
-			sum = &connector
-		}
 		sum.cpu += m.cpu
-		sum.peak = max(sum.peak, m.peak)
+		sum.peak += m.peak
 	}
-	return syncer, connector
+	return sum
 }

@@ -1,7 +1,7 @@
-// Command variant is a connector as the benchmarks need it and nobody else:
-// the same command line, SDK and mapping as the real one, but with rows from
-// memory (floor), or with everything left out that makes the real one fast
-// (naive), or with a profiler beside it (profiled). It is configured by the
+// Command variant is a connector for the benchmarks alone. It has the real
+// one's SDK and mapping, but reads rows from memory in the SDK's own one-shot of
+// two processes (floor), lacks everything that makes the real one fast (naive),
+// or has a profiler (profiled). It is configured by the
 // real connector's environment and its own: BENCH_VENDOR, BENCH_VARIANT and
 // those below.
 package main
@@ -11,7 +11,12 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/conductorone/baton-sdk/pkg/cli"
+	sdkconfig "github.com/conductorone/baton-sdk/pkg/config"
+	"github.com/conductorone/baton-sdk/pkg/connectorbuilder"
+	"github.com/conductorone/baton-sdk/pkg/connectorrunner"
 	"github.com/conductorone/baton-sdk/pkg/field"
+	"github.com/conductorone/baton-sdk/pkg/types"
 
 	"github.com/conductorone/baton-connectors/pkg/command"
 	"github.com/conductorone/baton-connectors/pkg/connector"
@@ -39,9 +44,10 @@ func run[T field.Configurable, S directory.Source](name string, schema field.Con
 	info := connector.Info{Name: name, DisplayName: name, Description: "A variant for benchmarks."}
 	switch variant := os.Getenv("BENCH_VARIANT"); variant {
 	case "floor":
-		command.Run("bench", info, schema, func(context.Context, T, rest.Options) (*floor, error) {
-			return &floor{path: os.Getenv("BENCH_ROWS"), report: os.Getenv("BENCH_LOADED")}, nil
-		})
+		if err := runFloor[T](info, schema); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "naive":
 		command.Run("bench", info, schema, func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error) {
 			opts.ReadAhead = false
@@ -63,6 +69,26 @@ func run[T field.Configurable, S directory.Source](name string, schema field.Con
 		fmt.Fprintf(os.Stderr, "BENCH_VARIANT is %q, not floor, naive or profiled\n", variant)
 		os.Exit(2)
 	}
+}
+
+// floorWorkers is the real connectors' default of --workers.
+const floorWorkers = 4
+
+// runFloor runs the SDK's own command line: one process syncs and stores, and
+// a second one serves the rows.
+func runFloor[T field.Configurable](info connector.Info, schema field.Configuration) error {
+	ctx := context.Background()
+	source := &floor{path: os.Getenv("BENCH_ROWS"), report: os.Getenv("BENCH_LOADED")}
+	rows := connector.New(info, source, nil)
+	serve := func(ctx context.Context, _ T, _ cli.RunTimeOpts) (types.ConnectorServer, error) {
+		return connectorbuilder.NewConnector(ctx, rows)
+	}
+	_, cmd, err := sdkconfig.DefineConfigurationV2(ctx, info.Name, serve, schema,
+		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(rows), connectorrunner.WithWorkerCount(floorWorkers))
+	if err != nil {
+		return err
+	}
+	return cmd.Execute()
 }
 
 // plain hides all that a source can do beyond the contract: it is asked group
