@@ -40,6 +40,7 @@ func transcript(t *testing.T, s any) []string {
 		token := server.vendor.(*guru).makeToken("/members", 100)
 		last := server.vendor.(*guru).makeToken("/members", 329)
 		paths = []string{"/whoami", "/members", "/members?token=" + url.QueryEscape(token), "/members?token=" + url.QueryEscape(last), "/groups", "/groups/usergroups"}
+		paths = append(paths, "/groups/"+server.vendor.(*guru).everyone().ID+"/members")
 		for i := range faultSize.GroupSizes {
 			id := server.vendor.groupID(i)
 			list := "/groups/" + id + "/members"
