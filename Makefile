@@ -1,7 +1,7 @@
 # GNU make 3.81 (macOS) or newer, a POSIX shell, Go and git are all that it
 # takes. Development tools are pinned in tools/ and built by Go on first use.
 
-CONNECTORS := baton-rudderstack baton-guru
+CONNECTORS := $(sort $(notdir $(wildcard cmd/*)))
 VERSION    ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
 
 # What is built here is what is released: static, stripped, without the
@@ -31,7 +31,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(CONNECTORS:%=bin/%) ## Build both connectors into bin/
+build: $(CONNECTORS:%=bin/%) ## Build the connectors into bin/
 
 # go build knows better than make what is out of date.
 .PHONY: $(CONNECTORS:%=bin/%) bin/simulators bin/baton
@@ -167,9 +167,6 @@ IMAGE   = $(CONNECTOR)$(if $(ON_LAMBDA),-lambda):$(VERSION)
 
 ON_LAMBDA = $(filter lambda,$(TARGET))
 
-SETTINGS_baton-rudderstack = BATON_RUDDERSTACK_SCIM_BASE_URL BATON_RUDDERSTACK_SCIM_TOKEN
-SETTINGS_baton-guru        = BATON_BASE_URL BATON_USER_EMAIL BATON_API_TOKEN
-
 # The image of AWS Lambda has another entry point, and only its test gives it
 # volumes. The simulators listen on loopback, so this needs Docker on Linux.
 HARDENED = --read-only --cap-drop ALL --security-opt no-new-privileges $(if $(ON_LAMBDA),--entrypoint /$(CONNECTOR) -v /out -v /tmp)
@@ -189,7 +186,7 @@ image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of 
 	trap finish EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	until [ -e "$$work/env" ]; do kill -0 $$simulators; sleep 0.1; done; \
 	. "$$work/env"; \
-	docker run --name $$name $(HARDENED) --network host $(addprefix -e ,$(SETTINGS_$(CONNECTOR))) $(IMAGE) --file /out/sync.c1z; \
+	docker run --name $$name $(HARDENED) --network host $$(sed -n 's/^export \([A-Z0-9_]*\)=.*/-e \1/p' "$$work/env") $(IMAGE) --file /out/sync.c1z; \
 	docker cp $$name:/out/sync.c1z "$$work/sync.c1z"; \
 	bin/baton stats -f "$$work/sync.c1z"
 
@@ -221,6 +218,11 @@ live: bin/$(CONNECTOR) bin/baton ## Sync the real tenant of CONNECTOR whose cred
 .PHONY: version
 version:
 	@echo $(VERSION)
+
+# For the workflows: the connectors as a JSON array.
+.PHONY: connectors
+connectors:
+	@echo '$(CONNECTORS)' | sed 's/ /","/g; s/.*/["&"]/'
 
 .PHONY: clean
 clean: ## Remove what was built

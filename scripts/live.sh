@@ -3,12 +3,12 @@
 # counts alone. What was read names people, so it is removed again.
 set -eu
 connector=$1
-case $connector in
-baton-rudderstack) needs="BATON_RUDDERSTACK_SCIM_BASE_URL BATON_RUDDERSTACK_SCIM_TOKEN" ;;
-baton-guru) needs="BATON_USER_EMAIL BATON_API_TOKEN" ;;
-*) echo "live: there is no connector $connector" >&2 && exit 2 ;;
-esac
-for name in $needs; do
+if [ ! -d "cmd/$connector" ]; then
+	echo "live: there is no connector $connector" >&2
+	exit 2
+fi
+# Its settings, without C1's credentials.
+for name in $(sed -n '/^BATON_CLIENT_/d; s/^\(BATON_[A-Z0-9_]*\)=.*/\1/p' "deploy/$connector.env.example"); do
 	if [ -z "$(printenv "$name" || true)" ]; then
 		echo "live: $connector was NOT run: $name is not set"
 		exit 0

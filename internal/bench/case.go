@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
@@ -31,20 +32,21 @@ func (s Size) simulated() simulator.Size {
 	return simulator.Size{Users: s.Users, GroupSizes: sizes, WithoutAllMembers: true}
 }
 
-var both = []string{"rudderstack", "guru"}
+// vendors lists those that are measured.
+var vendors = fixture.Vendors
 
 var allCases = []Case{
-	{Name: "latency", What: "20,000 users, 500 groups of 50, a vendor that takes 20 ms", Vendors: both, Latency: 20 * time.Millisecond, Sizes: []Size{{20_000, 500, 50}}},
-	{Name: "near", What: "20,000 users, 500 groups of 50, a vendor that answers at once", Vendors: both, Sizes: []Size{{20_000, 500, 50}}},
-	{Name: "large", What: "100,000 users, 5,000 groups of 200, a vendor that answers at once", Vendors: both, Sizes: []Size{{100_000, 5_000, 200}}},
-	{Name: "growth", What: "From 1,000 users on, 10 memberships each in groups of 200, a vendor that answers at once", Vendors: both, Sizes: growth(1_000, 3_000, 10_000)},
-	{Name: "growth-latency", What: "The same from a vendor that takes 20 ms", Vendors: both, Latency: 20 * time.Millisecond, Sizes: growth(1_000, 3_000, 10_000)},
-	{Name: "groups", What: "1,000 users and ever more groups of 20", Vendors: both, Sizes: []Size{{1_000, 100, 20}, {1_000, 500, 20}, {1_000, 1_000, 20}, {1_000, 2_000, 20}}},
+	{Name: "latency", What: "20,000 users, 500 groups of 50, a vendor that takes 20 ms", Vendors: vendors, Latency: 20 * time.Millisecond, Sizes: []Size{{20_000, 500, 50}}},
+	{Name: "near", What: "20,000 users, 500 groups of 50, a vendor that answers at once", Vendors: vendors, Sizes: []Size{{20_000, 500, 50}}},
+	{Name: "large", What: "100,000 users, 5,000 groups of 200, a vendor that answers at once", Vendors: vendors, Sizes: []Size{{100_000, 5_000, 200}}},
+	{Name: "growth", What: "From 1,000 users on, 10 memberships each in groups of 200, a vendor that answers at once", Vendors: vendors, Sizes: growth(1_000, 3_000, 10_000)},
+	{Name: "growth-latency", What: "The same from a vendor that takes 20 ms", Vendors: vendors, Latency: 20 * time.Millisecond, Sizes: growth(1_000, 3_000, 10_000)},
+	{Name: "groups", What: "1,000 users and ever more groups of 20", Vendors: vendors, Sizes: []Size{{1_000, 100, 20}, {1_000, 500, 20}, {1_000, 1_000, 20}, {1_000, 2_000, 20}}},
 }
 
 // quickCases hold more than a page of everything.
 var quickCases = []Case{
-	{Name: "quick", What: "120 users, 110 groups of 3, a vendor that takes 1 ms", Vendors: both, Latency: time.Millisecond, Sizes: []Size{{120, 110, 3}}},
+	{Name: "quick", What: "120 users, 110 groups of 3, a vendor that takes 1 ms", Vendors: vendors, Latency: time.Millisecond, Sizes: []Size{{120, 110, 3}}},
 }
 
 // growth has the proportions of the case large.

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
 	only := flags.String("cases", "", "cases to run, separated by commas (default: all of "+strings.Join(caseNames(allCases), ", ")+")")
-	vendors := flags.String("vendors", "rudderstack,guru", "vendors to run, separated by commas")
+	chosenVendors := flags.String("vendors", strings.Join(vendors, ","), "vendors to run, separated by commas")
 	rounds := flags.Int("rounds", 3, "how often each is measured; the median counts")
 	quick := flags.Bool("quick", false, "tiny sizes and one round, to see that the benchmark works")
 	save := flags.String("o", "bench.json", "file that the results are written to")
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *quick {
 		cases, *rounds = quickCases, 1
 	}
-	cases, err := chosen(cases, *only, *vendors)
+	cases, err := chosen(cases, *only, *chosenVendors)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,11 @@ func (b *bench) build(ctx context.Context, quick bool) error {
 	if quick {
 		env, flags = os.Environ(), nil
 	}
-	for _, name := range []string{"cmd/baton-rudderstack", "cmd/baton-guru", "internal/bench/variant"} {
+	packages := []string{"internal/bench/variant"}
+	for _, vendor := range vendors {
+		packages = append(packages, "cmd/baton-"+vendor)
+	}
+	for _, name := range packages {
 		args := append([]string{"build", "-ldflags=-s -w", "-o", b.binary(filepath.Base(name))}, flags...)
 		cmd := exec.CommandContext(ctx, "go", append(args, module+name)...)
 		cmd.Env = env
@@ -49,7 +53,8 @@ func (b *bench) binary(name string) string { return filepath.Join(b.dir, name) }
 // sizes measures the size of the binaries and how long they take to start.
 func (b *bench) sizes(ctx context.Context) []Binary {
 	var all []Binary
-	for _, name := range []string{"baton-rudderstack", "baton-guru"} {
+	for _, vendor := range vendors {
+		name := "baton-" + vendor
 		one := Binary{Name: name}
 		if info, err := os.Stat(b.binary(name)); err == nil {
 			one.MB = float64(info.Size()) / 1e6

@@ -12,33 +12,9 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
-)
 
-// TestGeneratedFilesAreCurrent shows that the committed description of a
-// connector, which C1 reads, is what the connector says of itself. It needs
-// neither configuration nor network.
-func TestGeneratedFilesAreCurrent(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"baton-rudderstack", "baton-guru"} {
-		for command, file := range map[string]string{"config": "config_schema.json", "capabilities": "baton_capabilities.json"} {
-			t.Run(name+" "+command, func(t *testing.T) {
-				t.Parallel()
-				p := start(t, binary(t, name), nil, command)
-				if code := p.wait(); code != 0 || p.stderr.String() != "" {
-					t.Fatalf("it ended with %d: %s", code, p.stderr.String())
-				}
-				path := filepath.Join("..", "..", "cmd", name, file)
-				committed, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if string(committed) != p.stdout.String() {
-					t.Errorf("%s is not what `%s %s` prints: run make generate and commit the result", path, name, command)
-				}
-			})
-		}
-	}
-}
+	"github.com/conductorone/baton-connectors/internal/fixture"
+)
 
 // origin is a place that a configuration points to. It refuses everybody and
 // keeps what they presented.
@@ -85,17 +61,10 @@ const (
 // than the operator thinks would read another tenant's directory.
 func TestSettingsComeFromWhereTheyAreDocumented(t *testing.T) {
 	t.Parallel()
-	for _, connector := range []struct {
-		name   string
-		base   string // the setting that holds the base URL
-		login  string // Guru's other half of the credential
-		secret string
-	}{
-		{"baton-rudderstack", "rudderstack-scim-base-url", "", "rudderstack-scim-token"},
-		{"baton-guru", "base-url", "user-email", "api-token"},
-	} {
-		t.Run(connector.name, func(t *testing.T) {
+	for _, vendor := range fixture.Vendors {
+		t.Run(vendor, func(t *testing.T) {
 			t.Parallel()
+			connector := fixture.Start(t, vendor, small)
 			for _, row := range []struct {
 				name string
 				// where the base URL and the credential are stated, the one
@@ -132,15 +101,15 @@ func TestSettingsComeFromWhereTheyAreDocumented(t *testing.T) {
 					word := func(at source) string { return "token-by-" + strings.ReplaceAll(string(at), " ", "-") }
 					for _, at := range row.base {
 						origins[at] = newOrigin(t)
-						state(at, connector.base, origins[at].url)
+						state(at, connector.BaseURL, origins[at].url)
 					}
 					for _, at := range row.secret {
-						state(at, connector.secret, word(at))
+						state(at, connector.Token, word(at))
 					}
-					if connector.login != "" {
-						state(row.base[0], connector.login, "admin@example.com")
+					if connector.Login != "" {
+						state(row.base[0], connector.Login, "admin@example.com")
 					}
-					p := prepare(t, binary(t, connector.name), env, args...)
+					p := prepare(t, binary(t, connector.Connector), env, args...)
 					if len(files[byFile]) > 0 {
 						path := filepath.Join(t.TempDir(), "settings.yaml")
 						writeYAML(t, path, files[byFile])
@@ -154,7 +123,7 @@ func TestSettingsComeFromWhereTheyAreDocumented(t *testing.T) {
 						t.Errorf("the connector ended with %d", code)
 					}
 					want := "Bearer " + word(row.secret[0])
-					if connector.login != "" {
+					if connector.Login != "" {
 						want = "Basic " + base64.StdEncoding.EncodeToString([]byte("admin@example.com:"+word(row.secret[0])))
 					}
 					for at, origin := range origins {

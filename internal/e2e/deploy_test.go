@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/conductorone/baton-connectors/internal/fixture"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
@@ -22,9 +23,20 @@ import (
 func deployFiles(t *testing.T, pattern string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, connector := range shippedConnectors(t) {
+	for _, connector := range fixture.Connectors(t) {
 		path := strings.ReplaceAll(pattern, "*", connector)
 		out[path] = repoFile(t, path)
+	}
+	return out
+}
+
+// settings are the variables without which a connector does not run.
+func (s *schema) settings() []string {
+	var out []string
+	for _, f := range s.own {
+		if f.Required {
+			out = append(out, rest.Setting(f.FieldName).Env())
+		}
 	}
 	return out
 }
@@ -32,13 +44,7 @@ func deployFiles(t *testing.T, pattern string) map[string]string {
 // required are the variables without which a connector does not run as a
 // service.
 func (s *schema) required() []string {
-	out := []string{"BATON_CLIENT_ID", "BATON_CLIENT_SECRET"}
-	for _, f := range s.own {
-		if f.Required {
-			out = append(out, rest.Setting(f.FieldName).Env())
-		}
-	}
-	return out
+	return append([]string{"BATON_CLIENT_ID", "BATON_CLIENT_SECRET"}, s.settings()...)
 }
 
 // checkService fails the test unless a service is given all that the connector
@@ -197,7 +203,7 @@ func TestComposeFileRunsEveryConnector(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(repoFile(t, "deploy", "compose.yaml")), &compose); err != nil {
 		t.Fatal(err)
 	}
-	if got := slices.Sorted(maps.Keys(compose.Services)); !slices.Equal(got, shippedConnectors(t)) {
+	if got := slices.Sorted(maps.Keys(compose.Services)); !slices.Equal(got, fixture.Connectors(t)) {
 		t.Fatalf("compose.yaml runs %q", got)
 	}
 	for name, service := range compose.Services {

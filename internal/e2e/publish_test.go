@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
 // Dependabot and the reader must see which image a build starts from; a tag
@@ -43,7 +45,7 @@ func TestTheBaseImageIsPinnedAndHasTheToolchainOfGoMod(t *testing.T) {
 func TestEveryConnectorHasItsImages(t *testing.T) {
 	t.Parallel()
 	stages := dockerfile(t)
-	for _, connector := range shippedConnectors(t) {
+	for _, connector := range fixture.Connectors(t) {
 		for target, want := range map[string]string{
 			"image": `["/` + connector + `"]`, "released": `["/` + connector + `"]`,
 			"lambda": `["/` + connector + `", "lambda"]`, "released-lambda": `["/` + connector + `", "lambda"]`,
@@ -54,20 +56,6 @@ func TestEveryConnectorHasItsImages(t *testing.T) {
 			}
 		}
 	}
-}
-
-// shippedConnectors are the commands of this repository.
-func shippedConnectors(t *testing.T) []string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(repository, "cmd", "*"))
-	if err != nil || len(paths) < 2 {
-		t.Fatalf("cmd: %q, %v", paths, err)
-	}
-	var names []string
-	for _, path := range paths {
-		names = append(names, filepath.Base(path))
-	}
-	return names
 }
 
 // A test, a linter or a build tool that was taken over must not be able to
@@ -146,7 +134,7 @@ func newReleaseDir(t *testing.T, version string) *releaseDir {
 		r.write(t, "scripts/"+script, repoFile(t, "scripts", script))
 	}
 	var sums strings.Builder
-	for _, connector := range shippedConnectors(t) {
+	for _, connector := range fixture.Connectors(t) {
 		for _, suffix := range []string{"linux_amd64", "linux_arm64", "linux_amd64_lambda", "linux_arm64_lambda"} {
 			name := connector + "_" + version + "_" + suffix + ".tar.gz"
 			content := tarball(t, map[string]string{connector: "the binary in " + name, "THIRD_PARTY_LICENSES": "licences", "README.md": ""})
@@ -236,7 +224,7 @@ func TestReleaseImagesAreBuiltFromTheReleasedArchives(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	log := strings.Join(calls, "\n")
-	for _, connector := range shippedConnectors(t) {
+	for _, connector := range fixture.Connectors(t) {
 		for suffix, target := range map[string]string{"": "released", "-lambda": "released-lambda"} {
 			for _, want := range []string{
 				"--target " + target + " --platform linux/amd64,linux/arm64",

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
 // The budgets of a stripped, static binary in bytes. A binary is nearly all
@@ -209,18 +211,22 @@ func copyCheckout(t *testing.T, to string) {
 func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 	t.Parallel()
 	stages := dockerfile(t)
-	for _, test := range []struct {
+	type image struct {
 		target, connector string
 		given, version    string
 		budget            int64
 		entrypoint        string
 		lambda            bool
-	}{
-		{"image", "baton-rudderstack", "1.2.3-test", "1.2.3-test", sizeBudget, `["/baton-rudderstack"]`, false},
-		{"image", "baton-guru", "", "dev", sizeBudget, `["/baton-guru"]`, false},
-		{"lambda", "baton-rudderstack", "", "dev", lambdaSizeBudget, `["/baton-rudderstack", "lambda"]`, true},
-		{"lambda", "baton-guru", "1.2.3-test", "1.2.3-test", lambdaSizeBudget, `["/baton-guru", "lambda"]`, true},
-	} {
+	}
+	var images []image
+	for i, name := range fixture.Connectors(t) {
+		given := [...]string{"", "1.2.3-test"} // half of them are given a version
+		version := [...]string{"dev", "1.2.3-test"}
+		images = append(images,
+			image{"image", name, given[i%2], version[i%2], sizeBudget, `["/` + name + `"]`, false},
+			image{"lambda", name, given[(i+1)%2], version[(i+1)%2], lambdaSizeBudget, `["/` + name + `", "lambda"]`, true})
+	}
+	for _, test := range images {
 		t.Run(test.target+"/"+test.connector, func(t *testing.T) {
 			t.Parallel()
 			base, steps := chain(stages, test.target, test.connector)
@@ -317,6 +323,9 @@ func inEmptyWorld(t *testing.T, path string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
+	if stderr.Len() > 0 {
+		t.Errorf("%s: it said %s", strings.Join(args, " "), stderr.String())
+	}
 	return string(out)
 }
 
@@ -334,10 +343,9 @@ func TestReleaseBuildsEveryPlatform(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(repoFile(t, ".goreleaser.yaml")), &config); err != nil {
 		t.Fatal(err)
 	}
-	everywhere, linux := []string{"linux", "darwin", "windows"}, []string{"linux"}
-	want := map[string][]string{
-		"baton-rudderstack": everywhere, "baton-guru": everywhere,
-		"baton-rudderstack-lambda": linux, "baton-guru-lambda": linux,
+	want := map[string][]string{}
+	for _, connector := range fixture.Connectors(t) {
+		want[connector], want[connector+"-lambda"] = []string{"linux", "darwin", "windows"}, []string{"linux"}
 	}
 	got := map[string][]string{}
 	for _, build := range config.Builds {
@@ -380,6 +388,7 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 		t.Fatalf("workflows: %q, %v", paths, err)
 	}
 	pinned := regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	outputOf := regexp.MustCompile(`^echo "\w+=\$\((make [a-z-]+)\)" >>"\$GITHUB_OUTPUT"$`)
 	byHand := regexp.MustCompile(`^make((?: [a-z-]+)+)(?: [A-Z]+=(?:[\w.-]+|\$\{\{ matrix\.\w+ \}\}))*$`)
 	for _, path := range paths {
 		text := repoFile(t, path)
@@ -393,7 +402,7 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 		}
 		var workflow struct {
 			Jobs map[string]struct {
-				Strategy struct{ Matrix map[string][]string }
+				Strategy struct{ Matrix map[string]any }
 				Steps    []struct{ Run string }
 			}
 		}
@@ -402,8 +411,8 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 		}
 		ran := 0
 		for name, job := range workflow.Jobs {
-			if listed := job.Strategy.Matrix["connector"]; listed != nil && !slices.Equal(listed, shippedConnectors(t)) {
-				t.Errorf("%s: %s runs for %q, not for every connector", path, name, listed)
+			if listed := job.Strategy.Matrix["connector"]; listed != nil && listed != "${{ fromJSON(needs.connectors.outputs.names) }}" {
+				t.Errorf("%s: %s runs for %v, not for every connector", path, name, listed)
 			}
 			for _, step := range job.Steps {
 				if step.Run == "" {
@@ -412,12 +421,14 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 				runs := []string{step.Run}
 				if strings.Contains(step.Run, "make ${{ matrix.target }}") {
 					runs = nil
-					for _, target := range job.Strategy.Matrix["target"] {
-						runs = append(runs, "make "+target)
+					matrix, _ := job.Strategy.Matrix["target"].([]any)
+					for _, target := range matrix {
+						runs = append(runs, fmt.Sprint("make ", target))
 					}
 				}
 				for _, run := range runs {
 					ran++
+					run = outputOf.ReplaceAllString(run, "$1")
 					match := byHand.FindStringSubmatch(run)
 					if match == nil && run != ".ci/run" {
 						t.Errorf("%s: %s runs %q, which is no target of the Makefile", path, name, run)
@@ -432,6 +443,22 @@ func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 		}
 		if ran == 0 {
 			t.Errorf("%s runs nothing", path)
+		}
+	}
+}
+
+// GitHub cannot derive these lists from cmd/.
+func TestGitHubKnowsEveryConnector(t *testing.T) {
+	t.Parallel()
+	if list := "\n      options: [" + strings.Join(fixture.Connectors(t), ", ") + "]\n"; !strings.Contains(repoFile(t, ".github/ISSUE_TEMPLATE/bug.yml"), list) {
+		t.Errorf("the form for bugs does not offer%s", list)
+	}
+	live := repoFile(t, ".github/workflows/live.yml")
+	for name, s := range connectors(t) {
+		for _, variable := range s.settings() {
+			if line := "\n      " + variable + ": ${{ matrix.connector == '" + name + "' && secrets."; !strings.Contains(live, line) {
+				t.Errorf("live.yml does not give %s its %s", name, variable)
+			}
 		}
 	}
 }
@@ -487,17 +514,22 @@ func TestLicencesOfAllThatIsLinkedInAreShipped(t *testing.T) {
 // The live workflow runs in forks too, which have no secrets.
 func TestWithoutSecretsTheLiveSyncSaysThatItIsSkipped(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
+	type live struct {
 		connector string
 		env       []string
 		code      int
 		says      string
-	}{
-		{"baton-guru", nil, 0, "live: baton-guru was NOT run: BATON_USER_EMAIL is not set\n"},
-		{"baton-guru", []string{"BATON_USER_EMAIL=a@example.com", "BATON_API_TOKEN="}, 0, "live: baton-guru was NOT run: BATON_API_TOKEN is not set\n"},
-		{"baton-rudderstack", nil, 0, "live: baton-rudderstack was NOT run: BATON_RUDDERSTACK_SCIM_BASE_URL is not set\n"},
-		{"baton-other", nil, 2, "live: there is no connector baton-other\n"},
-	} {
+	}
+	tests := []live{{"baton-other", nil, 2, "live: there is no connector baton-other\n"}}
+	for connector, s := range connectors(t) {
+		var given []string
+		for _, name := range s.settings() {
+			says := "live: " + connector + " was NOT run: " + name + " is not set\n"
+			tests = append(tests, live{connector, slices.Clone(given), 0, says}, live{connector, append(slices.Clone(given), name+"="), 0, says})
+			given = append(given, name+"=x")
+		}
+	}
+	for _, test := range tests {
 		run := exec.CommandContext(t.Context(), "sh", "scripts/live.sh", test.connector)
 		run.Dir, run.Env = repository, append([]string{"PATH=" + os.Getenv("PATH")}, test.env...)
 		out, err := run.CombinedOutput()
@@ -515,7 +547,7 @@ func TestWithoutSecretsTheLiveSyncSaysThatItIsSkipped(t *testing.T) {
 // asks for.
 func TestCommittedCapabilitiesAndSchemaAreTheBinarys(t *testing.T) {
 	t.Parallel()
-	for _, connector := range []string{"baton-rudderstack", "baton-guru"} {
+	for _, connector := range fixture.Connectors(t) {
 		for command, file := range map[string]string{"capabilities": "baton_capabilities.json", "config": "config_schema.json"} {
 			t.Run(connector+"/"+command, func(t *testing.T) {
 				t.Parallel()

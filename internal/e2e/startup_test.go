@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
 // What the packages of a binary may allocate before main begins. It stands for
@@ -20,7 +22,7 @@ const (
 // and probes call often.
 func TestStartUpDoesNotGrow(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"baton-rudderstack", "baton-guru"} {
+	for _, name := range fixture.Connectors(t) {
 		for _, arg := range []string{"--help", "capabilities"} {
 			t.Run(name+" "+arg, func(t *testing.T) {
 				t.Parallel()
