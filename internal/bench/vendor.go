@@ -213,7 +213,7 @@ func (v *vendor) setting(name string) string {
 
 // source is the vendor's own source, in this process.
 func (v *vendor) source(ctx context.Context, name string) (directory.Source, error) {
-	opts := rest.Options{Name: "bench", Version: "bench", ReadAhead: true}
+	opts := rest.Options{Name: "bench", Version: "bench", Prefetch: true}
 	if name == "guru" {
 		return guru.New(ctx, &guruconfig.Guru{
 			UserEmail: v.setting("BATON_USER_EMAIL"), ApiToken: v.setting("BATON_API_TOKEN"), BaseUrl: v.setting("BATON_BASE_URL"),

@@ -64,7 +64,7 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 				if n := len(s.vendor.Requests()); got.Requests != n {
 					t.Errorf("%v requests are counted, %d arrived", got.Requests, n)
 				}
-				// What was asked for ahead is a pause and no retry.
+				// What was prefetched is a pause and no retry.
 				if got.Retries == 0 {
 					t.Errorf("no retries are counted for %d pauses", pauses)
 				}

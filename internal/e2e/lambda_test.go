@@ -305,7 +305,7 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 	}
 }
 
-// TestLambdaIsQuietBetweenInvocations shows that nothing is read ahead: AWS
+// TestLambdaIsQuietBetweenInvocations shows that nothing is prefetched: AWS
 // freezes the process after an answer, and a request that is under way then
 // comes back dead or stale.
 func TestLambdaIsQuietBetweenInvocations(t *testing.T) {

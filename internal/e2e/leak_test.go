@@ -75,7 +75,7 @@ func scenarios() []scenario {
 		{name: "unlisted-member", right: true, opts: with("unlisted-member")},
 		{
 			// It strikes for so long that the syncer hears of it: a page that was
-			// asked for ahead, or that others came before, is asked for again
+			// prefetched, or that others came before, is asked for again
 			// without.
 			name: "reset-body", right: true, waits: true, opts: with("reset-body", simulator.When{From: 5, To: 7}),
 			env: []string{"BATON_WORKERS=1"},
@@ -306,7 +306,7 @@ func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *
 	case <-time.After(patience):
 		t.Fatal("the process does not read memberships")
 	}
-	// Members may be asked for ahead of the rows that are stored before them.
+	// Members may be prefetched before the rows that are stored before them.
 	until(t, "rows of the sync in its temporary files", func() bool { return fixture.AnyAddress.MatchString(rawFiles(tmp)) })
 	for _, pid := range family(p.cmd.Process.Pid) {
 		if one, err := os.FindProcess(pid); err == nil {

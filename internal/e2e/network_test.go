@@ -85,7 +85,7 @@ func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says strin
 			})
 		})
 	})
-	path, err := fixture.Sync(ctx, t, s.name, s.sourceAt(t, at, rest.Options{ReadAhead: true}), fixture.SyncOptions{})
+	path, err := fixture.Sync(ctx, t, s.name, s.sourceAt(t, at, rest.Options{Prefetch: true}), fixture.SyncOptions{})
 	if err != nil {
 		t.Fatalf("the sync failed: %v", err)
 	}

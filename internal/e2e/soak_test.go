@@ -169,7 +169,7 @@ func (d *daemon) weathers(bound time.Duration) string {
 // off at 350 MiB, however small the directory, and only after six syncs. The
 // second, which reads the vendor, is the connector: it opens the connections
 // that later syncs use again, as many as there are calls at a time and pages
-// read ahead.
+// prefetched.
 const (
 	syncerRises, connectorRises = 6, 2 // syncs
 	syncerLevel                 = 350 << 10
@@ -217,7 +217,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 			t.Run(fmt.Sprintf("%s %d", vendor, round), func(t *testing.T) {
 				server := fixture.Start(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}})
-				source := server.Source(t, rest.Options{ReadAhead: true})
+				source := server.Source(t, rest.Options{Prefetch: true})
 				for range 2 {
 					path, err := fixture.Sync(context.Background(), t, server.Connector, source, fixture.SyncOptions{})
 					if err != nil {
@@ -226,7 +226,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 					fixture.CompareTruth(t, path, server.Truth())
 				}
 				broken := fixture.Start(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3, 5}}, simulator.WithFault("forbidden", simulator.When{From: 6}))
-				if _, err := fixture.Sync(context.Background(), t, broken.Connector, broken.Source(t, rest.Options{ReadAhead: true}), fixture.SyncOptions{}); err == nil {
+				if _, err := fixture.Sync(context.Background(), t, broken.Connector, broken.Source(t, rest.Options{Prefetch: true}), fixture.SyncOptions{}); err == nil {
 					t.Fatal("the sync did not fail")
 				}
 				// On the worst of days a request hangs as well.
@@ -234,7 +234,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 				rough := fixture.Start(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}}, weather...)
 				stats := &rest.Stats{}
 				path, err := fixture.Sync(context.Background(), t, rough.Connector,
-					rough.Source(t, rest.Options{ReadAhead: true, Timeout: time.Second, Stats: stats}), fixture.SyncOptions{})
+					rough.Source(t, rest.Options{Prefetch: true, Timeout: time.Second, Stats: stats}), fixture.SyncOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -35,7 +35,7 @@ func TestFidelity(t *testing.T) {
 		for _, vendor := range b.vendors() {
 			t.Run(vendor+"/"+b.name, func(t *testing.T) {
 				t.Parallel()
-				b.run(t, vendor, "connector", rest.Options{ReadAhead: true}, 4, (*reading).ofConnector)
+				b.run(t, vendor, "connector", rest.Options{Prefetch: true}, 4, (*reading).ofConnector)
 				if b.warm {
 					return
 				}
@@ -60,7 +60,7 @@ func (b behaviour) run(t *testing.T, vendor, mode string, opts rest.Options, wor
 				b.set(server.Server)
 			}
 			source := server.Source(t, opts)
-			if !opts.ReadAhead {
+			if !opts.Prefetch {
 				source = coldly(func() directory.Source { return server.Source(t, opts) })
 			}
 			core, logs := observer.New(zapcore.DebugLevel)
@@ -74,7 +74,7 @@ func (b behaviour) run(t *testing.T, vendor, mode string, opts rest.Options, wor
 			if most == 0 {
 				most = maxRequests
 			}
-			if !opts.ReadAhead {
+			if !opts.Prefetch {
 				most = 3*most + 2*len(server.GroupIDs())
 			}
 			if asked := len(server.Requests()); asked > most {

@@ -50,7 +50,7 @@ func run(t *testing.T, vendor string, size simulator.Size, opts []simulator.Opti
 		v := fixture.Start(t, vendor, size, append(slices.Clone(opts), simulator.WithFast(), simulator.WithMemory())...)
 		core, logs := observer.New(zapcore.InfoLevel)
 		ctx := ctxzap.ToContext(context.Background(), zap.New(core))
-		source := v.Source(t, rest.Options{ReadAhead: true})
+		source := v.Source(t, rest.Options{Prefetch: true})
 		if change != nil {
 			source = change(source)
 		}
@@ -241,14 +241,14 @@ func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				v := fixture.Start(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}}, simulator.WithMemory())
-				source := v.Source(t, rest.Options{ReadAhead: true})
+				source := v.Source(t, rest.Options{Prefetch: true})
 				// A sync that is stopped after its first page.
 				if _, err := source.Users(context.Background(), ""); err != nil {
 					t.Fatal(err)
 				}
 				synctest.Wait()
 				if n := len(v.Requests()); n < 2 {
-					t.Fatalf("%d requests were sent: nothing was asked for ahead", n)
+					t.Fatalf("%d requests were sent: nothing was prefetched", n)
 				}
 				for _, id := range v.UserIDs()[1:] {
 					v.Disable(id)

@@ -156,8 +156,8 @@ func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts
 		Name: p.info.Name, Version: p.version, Stats: c.stats,
 		Outage: outage,
 		// A Lambda function is frozen between calls.
-		ReadAhead: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
-		Egress:    egress(options.EgressPolicy),
+		Prefetch: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
+		Egress:   egress(options.EgressPolicy),
 		// The credential may not cover resources that are not synced.
 		UsersAlone: !syncsGroups(options.SyncResourceTypeIDs),
 	})

@@ -873,7 +873,7 @@ func TestEachPageIsAskedForOnce(t *testing.T) {
 			"groups/g1/members":         linked(say(array(groupMemberJSON("a@example.com"))), toPage("groups/g1/members", "2")),
 			"groups/g1/members?token=2": say(array(groupMemberJSON("b@example.com"))),
 		})
-		s := v.source(t, rest.Options{ReadAhead: early})
+		s := v.source(t, rest.Options{Prefetch: early})
 		if users, err := s.usersOf(t); err != nil || len(users) != 3 {
 			t.Fatal(users, err)
 		}
@@ -897,7 +897,7 @@ func TestTheNextPageIsAskedForAhead(t *testing.T) {
 			say(array(memberJSON("b@example.com")))(w, r)
 		},
 	})
-	s := v.source(t, rest.Options{ReadAhead: true})
+	s := v.source(t, rest.Options{Prefetch: true})
 	first, err := s.Users(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -922,7 +922,7 @@ func TestPagesAreAskedForWhileOneIsStored(t *testing.T) {
 			say(array(memberJSON("d@example.com")))(w, r)
 		},
 	})
-	s := v.source(t, rest.Options{ReadAhead: true})
+	s := v.source(t, rest.Options{Prefetch: true})
 	page, err := s.Users(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -960,7 +960,7 @@ func TestLargePagesWaitToBeRead(t *testing.T) {
 			say(array(memberJSON("d@example.com")))(w, r)
 		},
 	})
-	s := v.source(t, rest.Options{ReadAhead: true})
+	s := v.source(t, rest.Options{Prefetch: true})
 	first, err := s.Users(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -1024,7 +1024,7 @@ func TestCheck(t *testing.T) {
 			t.Parallel()
 			v := newVendor(t, answers{"members": linked(users, toPage("members", "2")), "groups/usergroups": linked(groups, toPage("groups", "2")), "groups": reply(403, `{}`)})
 			v.set(r.a)
-			err := v.source(t, rest.Options{ReadAhead: true}).Check(context.Background())
+			err := v.source(t, rest.Options{Prefetch: true}).Check(context.Background())
 			if r.code != codes.OK {
 				wantError(t, err, r.code, r.words...)
 				return
@@ -1117,7 +1117,7 @@ func TestManyAtOnce(t *testing.T) {
 		path := fmt.Sprintf("groups/g%d/members", g)
 		v.set(answers{path: linked(say(array(rows...)), toPage(path, "2")), path + "?token=2": say(array(groupMemberJSON("last@example.com")))})
 	}
-	s := v.source(t, rest.Options{ReadAhead: true})
+	s := v.source(t, rest.Options{Prefetch: true})
 	var wait sync.WaitGroup
 	for g := range 8 {
 		for range 2 {

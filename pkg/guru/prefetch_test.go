@@ -18,7 +18,7 @@ func inMemory(t *testing.T, size simulator.Size, latency time.Duration) (*simula
 	t.Helper()
 	server := simulator.NewGuru(size, simulator.WithMemory(), simulator.WithLatency(latency, 0)).Start(t)
 	source, err := New(context.Background(), &config.Guru{UserEmail: server.Email(), ApiToken: server.Token(), BaseUrl: server.URL()},
-		rest.Options{Name: "test", Version: "0", ReadAhead: true, Transport: server.Transport()})
+		rest.Options{Name: "test", Version: "0", Prefetch: true, Transport: server.Transport()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,9 +50,9 @@ type Options struct {
 	Name, Version string
 	// Egress is C1's policy for a cloud-hosted connector; nil for none.
 	Egress *Egress
-	// ReadAhead allows prefetching. A Lambda function is frozen between two
+	// Prefetch allows prefetching. A Lambda function is frozen between two
 	// calls, so it must not send requests in the background.
-	ReadAhead bool
+	Prefetch bool
 	// UsersAlone says that groups are not synced. A check of the credentials
 	// then does not read them.
 	UsersAlone bool

@@ -45,7 +45,7 @@ func client(t *testing.T, base string, change ...func(*Vendor, *Options)) *Clien
 		t.Fatal(err)
 	}
 	vendor := Vendor{Base: u, Authorization: "Bearer " + secret}
-	opts := Options{Name: "baton-test", Version: "v1.2.3", ReadAhead: true}
+	opts := Options{Name: "baton-test", Version: "v1.2.3", Prefetch: true}
 	for _, c := range change {
 		c(&vendor, &opts)
 	}

@@ -65,7 +65,7 @@ func (c *Client) PrefetchWhenIdle(ctx context.Context, r Request, then ...func(*
 func (c *Client) DropPrefetched() { c.prefetch.drop() }
 
 func (c *Client) prefetchable(r Request) *url.URL {
-	if !c.opts.ReadAhead {
+	if !c.opts.Prefetch {
 		return nil
 	}
 	u, err := c.resolve(r)

@@ -82,7 +82,7 @@ func TestPrefetchAsksOnce(t *testing.T) {
 				time.Sleep(maxIdleAge + time.Second)
 				expectRead(t, c, page(2), "4")
 
-				off := bubbleClient(t, numbered(&sent), func(_ *Vendor, o *Options) { o.ReadAhead = false })
+				off := bubbleClient(t, numbered(&sent), func(_ *Vendor, o *Options) { o.Prefetch = false })
 				prefetch(off, page(1))
 				synctest.Wait()
 				if n := sent.Load(); n != 4 {

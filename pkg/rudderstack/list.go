@@ -190,17 +190,17 @@ func readPage[T any](ctx context.Context, s *Source, c *collection[T], w walk) (
 }
 
 const (
-	// maxAhead is how many pages are prefetched.
-	maxAhead = 8
-	// aheadBytes bounds their bodies, judged by the page that has come.
-	aheadBytes = 4 << 20
+	// maxPrefetch is how many pages are prefetched.
+	maxPrefetch = 8
+	// prefetchBytes bounds their bodies, judged by the page that has come.
+	prefetchBytes = 4 << 20
 )
 
 // prefetch asks for the pages that a walk will read next if the server goes on
 // as it does: none behind the total, and one alone where more are uncertain.
 func prefetch[T any](ctx context.Context, s *Source, c *collection[T], step step, p page[T]) {
 	next := step.next
-	for n := min(maxAhead, max(1, aheadBytes/(p.bytes+1))); n > 0 && next.Start < p.total; n-- {
+	for n := min(maxPrefetch, max(1, prefetchBytes/(p.bytes+1))); n > 0 && next.Start < p.total; n-- {
 		s.client.Prefetch(ctx, rest.Request{Path: []string{c.path}, Query: next.query(c.query)})
 		if step.stride == 0 {
 			return

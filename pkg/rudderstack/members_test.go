@@ -316,7 +316,7 @@ func TestTheSetOfGroupsIsLoadedInTheEnd(t *testing.T) {
 		}
 		return false
 	}
-	source := server.start(t, noReadAhead, func(o *rest.Options) { o.Now = func() time.Time { return now } })
+	source := server.start(t, noPrefetch, func(o *rest.Options) { o.Now = func() time.Time { return now } })
 	for tries := 1; ; tries++ {
 		found, err := source.known.has(t.Context(), source, "g00950", now.Add(-maxSetAge))
 		if err == nil {

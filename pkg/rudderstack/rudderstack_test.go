@@ -156,7 +156,7 @@ func TestGroupsThatVanishMidwayAreAnError(t *testing.T) {
 			w.WriteHeader(httpStatus)
 			return true
 		}
-		source := server.start(t, noReadAhead)
+		source := server.start(t, noPrefetch)
 		_, err := walkGroups(t, source)
 		_, err2 := walkMemberships(t, source)
 		if err == nil || err2 == nil || codeOf(err) == codes.NotFound {
@@ -330,7 +330,7 @@ func TestSiblingsAreFewAndHaveNoDuplicates(t *testing.T) {
 	server.list = func(a ask) answer { // no paging
 		return answer{append(slices.Clone(a.all), a.all[:5]...), fmt.Sprintf(`"totalResults":%d`, len(a.all))}
 	}
-	page, err := server.start(t, noReadAhead).Memberships(t.Context(), "")
+	page, err := server.start(t, noPrefetch).Memberships(t.Context(), "")
 	if err != nil || len(page.Siblings) > directory.MaxSiblings {
 		t.Fatalf("%d siblings, %v", len(page.Siblings), err)
 	}
@@ -350,7 +350,7 @@ func TestSiblingsAreFewAndHaveNoDuplicates(t *testing.T) {
 	if len(asked) != 3000 {
 		t.Errorf("%d groups are asked for", len(asked))
 	}
-	source := server.start(t, noReadAhead)
+	source := server.start(t, noPrefetch)
 	if page, err = source.Memberships(t.Context(), page.Siblings[0]); err != nil || len(page.Rows) != 1 || page.Next == "" {
 		t.Errorf("%+v, %v", page, err)
 	}
@@ -408,7 +408,7 @@ func TestGroupsThatVanishOnTheWayBackAreAnError(t *testing.T) {
 		listed = true
 		return false
 	}
-	source := server.start(t, noReadAhead)
+	source := server.start(t, noPrefetch)
 	if _, err := source.Memberships(t.Context(), ""); err == nil {
 		t.Error("a nested group of unknown kind is taken for a person")
 	}

@@ -168,7 +168,7 @@ func (s *scim) start(t testing.TB, opts ...func(*rest.Options)) *Source {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/prefix/scim/v2"
-	o := rest.Options{Name: "test", Version: "0", ReadAhead: true, Timeout: time.Minute}
+	o := rest.Options{Name: "test", Version: "0", Prefetch: true, Timeout: time.Minute}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -187,7 +187,7 @@ func codeOf(err error) codes.Code {
 	return status.Code(err)
 }
 
-func noReadAhead(o *rest.Options) { o.ReadAhead = false }
+func noPrefetch(o *rest.Options) { o.Prefetch = false }
 
 // walkUsers lists all users as a syncer would and returns their ids in the
 // order of arrival.

@@ -18,13 +18,13 @@ import (
 // or twice.
 func TestAListCostsARequestForEach95Rows(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 5, 6, 99, 100, 101, 195, 196, 300, 1000, 2345} {
-		for _, ahead := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%d users, read-ahead %t", n, ahead), func(t *testing.T) {
+		for _, prefetched := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d users, prefetch %t", n, prefetched), func(t *testing.T) {
 				t.Parallel()
 				server := &scim{users: ids("u", n)}
 				source := server.start(t)
-				if !ahead {
-					source = server.start(t, noReadAhead)
+				if !prefetched {
+					source = server.start(t, noPrefetch)
 				}
 				got, err := walkUsers(t, source)
 				if err != nil {
@@ -167,7 +167,7 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d users", test.name, n), func(t *testing.T) {
 				t.Parallel()
 				server := &scim{users: ids("u", n), list: test.list}
-				got, err := walkUsers(t, server.start(t, noReadAhead))
+				got, err := walkUsers(t, server.start(t, noPrefetch))
 				if codeOf(err) != test.code {
 					t.Fatalf("code %s, want %s: %v", codeOf(err), test.code, err)
 				}
@@ -191,7 +191,7 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 // Whoever was in the directory all the time is in the result, whatever came
 // and went between two pages. A walk may fail now and then. How many do is
 // held to a bound only where the requests come one after the other: with
-// read-ahead, how often the directory changes between two pages depends on how
+// prefetch, how often the directory changes between two pages depends on how
 // the machine schedules them.
 func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 	deviations := map[string]func(a ask) answer{
@@ -248,7 +248,7 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 				oneByOne := seed%2 == 0
 				source := server.start(t)
 				if oneByOne {
-					source = server.start(t, noReadAhead)
+					source = server.start(t, noPrefetch)
 				}
 				got, err := walkUsers(t, source)
 				if err != nil {
@@ -265,7 +265,7 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 				for _, id := range got {
 					have[id] = true
 				}
-				server.mu.Lock() // a page that was asked for ahead may be under way
+				server.mu.Lock() // a page that was prefetched may be under way
 				for id := range lasting {
 					if !have[id] {
 						t.Errorf("seed %d: %s is lost", seed, id)
@@ -323,7 +323,7 @@ func TestADeletedRowCostsAStepBackAndLosesNobody(t *testing.T) {
 			server.users = server.users[1:]
 		}
 	}
-	got, err := walkUsers(t, server.start(t, noReadAhead))
+	got, err := walkUsers(t, server.start(t, noPrefetch))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +468,7 @@ func TestARefusedParameterIsDoneWithout(t *testing.T) {
 			w.WriteHeader(refusal)
 			return true
 		}
-		source := server.start(t, noReadAhead)
+		source := server.start(t, noPrefetch)
 		got, err := walkGroups(t, source)
 		if err != nil || !slices.Equal(got, server.groups) || refused != 1 {
 			t.Errorf("%d groups, %d refusals: %v", len(got), refused, err)

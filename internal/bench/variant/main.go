@@ -50,7 +50,7 @@ func run[T field.Configurable, S directory.Source](name string, schema field.Con
 		}
 	case "naive":
 		command.Run("bench", info, schema, func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error) {
-			opts.ReadAhead = false
+			opts.Prefetch = false
 			source, err := newSource(ctx, cfg, opts)
 			if err != nil {
 				return nil, err

@@ -26,7 +26,7 @@ func TestALargeDirectory(t *testing.T) {
 		t.Run(vendor, func(t *testing.T) {
 			t.Parallel()
 			server := fixture.Start(t, vendor, simulator.Size{Users: people, GroupSizes: []int{team, 0, 7}}, opts...)
-			path, err := fixture.Sync(context.Background(), t, server.Connector, server.Source(t, rest.Options{ReadAhead: true}), fixture.SyncOptions{})
+			path, err := fixture.Sync(context.Background(), t, server.Connector, server.Source(t, rest.Options{Prefetch: true}), fixture.SyncOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
