@@ -1,5 +1,10 @@
-// Package connector presents any directory.Source to ConductorOne: two
+// Package connector makes a Baton connector of any directory.Source: two
 // resource types, user and group, and one entitlement, member.
+//
+// The SDK's syncer calls users.go and groups.go. They read a page from the source
+// through pages.go, which merges small pages and splits large ones; crosscheck.go
+// compares it with what the sync has read before; counter.go counts it; and it is
+// returned as Baton resources or grants.
 package connector
 
 import (
@@ -32,8 +37,8 @@ type Connector struct {
 	source  directory.Source
 	counter *Counter
 	checks  *crossChecks
-	// groupByGroup says that memberships are read so, even of a source that lists
-	// them in one walk.
+	// groupByGroup is set if memberships are read group by group, even from a
+	// source that lists them in one walk.
 	groupByGroup bool
 
 	users       *pages[directory.User]
@@ -44,9 +49,9 @@ type Connector struct {
 
 var _ connectorbuilder.ConnectorBuilderV2 = (*Connector)(nil)
 
-// New makes a connector for a source. Of a connector that only tells its
-// capabilities, the source may be a nil pointer of its type: ResourceSyncers
-// and Metadata may be called then, and nothing else. The counter may be nil.
+// New makes a connector for a source. To tell capabilities alone, the source may
+// be a nil pointer of its type; only ResourceSyncers and Metadata may be called
+// then. The counter may be nil.
 func New(info Info, source directory.Source, counter *Counter) *Connector {
 	if counter == nil {
 		counter = &Counter{}
@@ -84,7 +89,7 @@ func (c *Connector) Metadata(context.Context) (*v2.ConnectorMetadata, error) {
 	}.Build(), nil
 }
 
-// Validate proves that the credentials can read what a sync will read.
+// Validate proves that the credentials can read what a sync reads.
 func (c *Connector) Validate(ctx context.Context) (annotations.Annotations, error) {
 	if err := c.source.Check(ctx); err != nil {
 		return nil, c.failed("check the credentials", err)
@@ -92,8 +97,8 @@ func (c *Connector) Validate(ctx context.Context) (annotations.Annotations, erro
 	return nil, nil
 }
 
-// ReadGroupByGroup makes the connector read memberships so, as a sync of single
-// groups needs it. It is called before ResourceSyncers.
+// ReadGroupByGroup makes the connector read memberships group by group, as a sync
+// of single groups needs. Call it before ResourceSyncers.
 func (c *Connector) ReadGroupByGroup() { c.groupByGroup = true }
 
 // inOneWalk returns the source if it lists all memberships in one walk.
@@ -111,8 +116,7 @@ func (c *Connector) ResourceSyncers(context.Context) []connectorbuilder.Resource
 	return []connectorbuilder.ResourceSyncerV2{&userSyncer{c}, groups}
 }
 
-// at marks a resource type with the connector's name, by which Info.Owns knows
-// it again in a file.
+// at marks a resource type with the connector's name, for Info.Owns.
 func (i Info) at(kind *v2.ResourceType) *v2.ResourceType {
 	kind = proto.CloneOf(kind)
 	marked := annotations.Annotations(kind.GetAnnotations())
@@ -121,7 +125,7 @@ func (i Info) at(kind *v2.ResourceType) *v2.ResourceType {
 	return kind
 }
 
-// Owns says whether a resource type, as it is stored in a file, is one of this
+// Owns reports whether a resource type that is stored in a file is one of this
 // connector's.
 func (i Info) Owns(kind *v2.ResourceType) bool {
 	var name wrapperspb.StringValue

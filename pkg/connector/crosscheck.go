@@ -14,13 +14,13 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// crossChecks holds what the parts of a sync say against each other: the
-// members of groups against the users, the rows of a list against the vendor's
-// own count. Each part can be fine by itself while the whole is not.
+// crossChecks compares the parts of a sync: the members of groups with the
+// users, the rows of a list with the vendor's own count. Each part can look right
+// while the whole is wrong.
 //
-// A check needs all pages of a sync in one process. Where calls are spread over
-// processes, as on AWS Lambda, or a sync goes on in another one, it is off. Its
-// memory is a fingerprint of 8 bytes for each user and group.
+// A check needs all pages of a sync in one process. It is off where calls are
+// spread over processes, as on AWS Lambda, and for a sync that continues in
+// another process. It remembers a fingerprint of 8 bytes for each user and group.
 type crossChecks struct {
 	now func() time.Time
 
@@ -28,33 +28,33 @@ type crossChecks struct {
 	syncs map[string]*observation
 }
 
-// observation is what one sync has listed.
+// observation holds what one sync has listed.
 type observation struct {
 	seen time.Time
 
 	users, groups listing
-	// members counts all members of groups, unlisted those who are no listed
-	// user or group; examples are ids of those, made unreadable.
+	// members counts all members of groups; unlisted counts those that are no
+	// listed user or group, and examples has some of their ids, made unreadable.
 	members, unlisted int
 	examples          []string
-	// open are the pages of memberships that are still to be read: fingerprints
-	// of a group's id or of a token. It is nil before the groups are known and
-	// where it cannot be known.
+	// open has the pages of memberships that are still to be read, by the
+	// fingerprint of a group's id or of a token. It is nil before all groups are
+	// listed, and if this process has not seen all of them.
 	open map[uint64]struct{}
 }
 
 // listing is a list that is read page by page.
 type listing struct {
 	ids map[uint64]struct{}
-	// next is the token of the page that follows; empty behind the last one.
+	// next is the token of the next page; empty after the last one.
 	next string
-	// whole says that this process has seen all pages so far.
+	// whole is set if this process has seen all pages so far.
 	whole bool
-	// total is the vendor's own count where all pages state the same, else 0.
+	// total is the vendor's own count if all pages state the same, else 0.
 	total int
 }
 
-// add notes a page.
+// add records a page.
 func (l *listing) add(token, next string, total int) {
 	switch {
 	case token == "":
@@ -76,7 +76,7 @@ func (l *listing) has(id string) bool {
 	return found
 }
 
-// complete says that all pages of the list were seen.
+// complete reports whether all pages of the list were seen.
 func (l *listing) complete() bool { return l.whole && l.next == "" }
 
 // countFault compares a complete list with the vendor's own count.
@@ -97,7 +97,7 @@ func (c *crossChecks) in(syncID string, do func(*observation) error) error {
 		if c.syncs == nil {
 			c.syncs = map[string]*observation{}
 		}
-		for len(c.syncs) >= maxSyncs { // a failed sync is never taken away
+		for len(c.syncs) >= maxSyncs { // nobody removes a failed sync
 			oldest := ""
 			for id, other := range c.syncs {
 				if oldest == "" || other.seen.Before(c.syncs[oldest].seen) {
@@ -123,8 +123,8 @@ func (c *crossChecks) addUsers(syncID, token string, page directory.Page[directo
 	})
 }
 
-// addGroups notes a page of groups. Memberships are read after the groups: all
-// in one walk, or group by group.
+// addGroups records a page of groups. Memberships are read after all groups: in
+// one walk, or group by group.
 func (c *crossChecks) addGroups(syncID, token string, page directory.Page[directory.Group], inOneWalk bool) error {
 	return c.in(syncID, func(o *observation) error {
 		o.groups.add(token, page.Next, page.Total)
@@ -146,7 +146,7 @@ func (c *crossChecks) addGroups(syncID, token string, page directory.Page[direct
 	})
 }
 
-// addMembers notes a page of the members of one group.
+// addMembers records a page of the members of one group.
 func (c *crossChecks) addMembers(ctx context.Context, syncID, group string, page directory.Page[directory.Member]) error {
 	return c.in(syncID, func(o *observation) error {
 		for i := range page.Rows {
@@ -159,8 +159,8 @@ func (c *crossChecks) addMembers(ctx context.Context, syncID, group string, page
 	})
 }
 
-// addMemberships notes a page of the members of all groups. With next and
-// siblings it says which pages are still to be read.
+// addMemberships records a page of the members of all groups. Its next and
+// siblings are still to be read.
 func (c *crossChecks) addMemberships(ctx context.Context, syncID, token string, page directory.Page[directory.Membership]) error {
 	return c.in(syncID, func(o *observation) error {
 		for i := range page.Rows {
@@ -192,8 +192,8 @@ func (o *observation) add(m directory.Member) {
 	}
 }
 
-// closed notes that a page of memberships has been read, and judges the members
-// of all groups when it was the last one.
+// closed records that a page of memberships was read. After the last one, it
+// checks the members of all groups.
 func (o *observation) closed(ctx context.Context, page uint64) error {
 	if _, open := o.open[page]; !open {
 		return nil // read again, or not known here
@@ -213,8 +213,8 @@ func (o *observation) closed(ctx context.Context, page uint64) error {
 	return nil
 }
 
-// unreadable shows what an id looks like and not whose it is: letters become a
-// and digits 0, at most 40 of them.
+// unreadable returns the form of an id without its content: letters become a and
+// digits 0, at most 40 bytes.
 func unreadable(id string) string {
 	shape := strings.Map(func(r rune) rune {
 		switch {

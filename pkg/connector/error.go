@@ -10,8 +10,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// codedError gives an error a gRPC code and leaves its text as it is. An error
-// of grpc's package status would put the words of a protocol before it.
+// codedError gives an error a gRPC code and does not change its text, as
+// status.Errorf would.
 type codedError struct {
 	code codes.Code
 	err  error
@@ -25,8 +25,8 @@ func errorf(code codes.Code, format string, args ...any) error {
 	return &codedError{code, fmt.Errorf(format, args...)}
 }
 
-// failed opens an error with the connector's name, once, and says what it was
-// doing. The gRPC code within stays readable.
+// failed puts the connector's name and the activity before an error. It keeps
+// the gRPC code.
 func (c *Connector) failed(doing string, err error) error {
 	if errors.Is(err, directory.ErrCursor) {
 		err = &codedError{codes.InvalidArgument, err}

@@ -17,8 +17,8 @@ import (
 // entitlement and grant id: it never changes.
 const member = "member"
 
-// groupType carries SkipEntitlements because every group has the same one,
-// which StaticEntitlements states once instead of once a group.
+// groupType has SkipEntitlements: all groups have the same entitlement, which
+// StaticEntitlements states once.
 var groupType = v2.ResourceType_builder{
 	Id:          "group",
 	DisplayName: "Group",
@@ -75,13 +75,12 @@ func (s *groupSyncer) Get(ctx context.Context, id, _ *v2.ResourceId) (*v2.Resour
 	return resource, nil, nil
 }
 
-// memberDescription says what the member entitlement is. It is the same for all
-// groups, because StaticEntitlements states it once; the display name is the
-// group's.
+// memberDescription describes the member entitlement of every group, because
+// StaticEntitlements states it once. The display name is the group's.
 const memberDescription = "Group member"
 
-// StaticEntitlements states the member entitlement of all groups. Its display
-// name is left to the syncer, which takes the group's.
+// StaticEntitlements states the member entitlement of all groups, without a
+// display name: the syncer takes the group's.
 func (s *groupSyncer) StaticEntitlements(context.Context, rs.SyncOpAttrs) ([]*v2.Entitlement, *rs.SyncOpResults, error) {
 	return []*v2.Entitlement{v2.Entitlement_builder{
 		Slug:        member,
@@ -120,8 +119,8 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 	return grants, &rs.SyncOpResults{NextPageToken: page.Next}, nil
 }
 
-// typeScopedGroupSyncer answers for the members of all groups in one walk,
-// and group by group for syncers older than that.
+// typeScopedGroupSyncer returns the members of all groups in one walk, and group
+// by group to syncers that cannot read them in one walk.
 type typeScopedGroupSyncer struct {
 	*groupSyncer
 	many directory.Memberships
@@ -151,9 +150,9 @@ func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ str
 	return grants, results(page.Next, page.Siblings), nil
 }
 
-// Get refuses a targeted sync. Of a type whose members are listed in one walk the
-// syncer stores the group and asks for no members (annotation_type_scoped_grants.proto
-// in baton-sdk v0.26.0), so that the sync would say that nobody is in it.
+// Get refuses a targeted sync. For a type whose members are listed in one walk,
+// the syncer would store the group without its members
+// (annotation_type_scoped_grants.proto in baton-sdk v0.26.0).
 func (s *typeScopedGroupSyncer) Get(context.Context, *v2.ResourceId, *v2.ResourceId) (*v2.Resource, annotations.Annotations, error) {
 	return nil, nil, s.failed("read group", errorf(codes.FailedPrecondition,
 		"a sync of this group alone would hold none of its members: this connector reads the members of all groups in one walk; "+
@@ -190,8 +189,8 @@ func groupResource(g *directory.Group) (*v2.Resource, error) {
 	return rs.NewGroupResource(displayName(g.Name, g.ID), groupType, g.ID, trait, options...)
 }
 
-// newGrant makes a grant with references only: whole resources in it cost a
-// quarter more time, and the store drops them anyway.
+// newGrant makes a grant that only refers to its resources. Whole resources cost
+// a quarter more time, and the store drops them.
 func newGrant(groupID string, m directory.Member) (*v2.Grant, error) {
 	if err := directory.CheckID(groupID); err != nil {
 		return nil, errorf(codes.Internal, "a group %w", err)

@@ -2,13 +2,14 @@ package connector
 
 import "github.com/conductorone/baton-connectors/pkg/directory"
 
-// The sizes here are upper bounds of what this package's resources and grants
-// take as protobuf, in bytes, told from the rows alone.
+// The sizes are upper bounds, in bytes, of this package's resources and grants as
+// protobuf, computed from the rows.
 
 const (
-	// perRow covers what all of them have: ids and traits with their types.
+	// perRow covers the parts that every row has: ids and traits with their
+	// types.
 	perRow = 512
-	// perText covers the tags and lengths of a text.
+	// perText covers the tag and the length of a text.
 	perText = 16
 )
 
@@ -24,11 +25,11 @@ func groupSize(g *directory.Group) int {
 	return perRow + 2*len(g.ID) + textSize(g.Name) + perText + min(3*len(g.Description), maxDescription) + profileSize(g.Profile)
 }
 
-// grantSize is for a group's id of so many bytes. The ids of the grant and of
-// what it refers to repeat those of the group and the member.
+// grantSize takes the length of the group's id. The grant repeats the ids of the
+// group and of the member.
 func grantSize(group int, m directory.Member) int { return perRow + 3*group + 3*len(m.ID) }
 
-// textSize is for a text that clean has shortened. A byte that is not UTF-8
+// textSize takes a text before clean shortens it. A byte that is not UTF-8
 // becomes three.
 func textSize(text string) int { return perText + min(3*len(text), maxText) }
 

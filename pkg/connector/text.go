@@ -7,14 +7,13 @@ import (
 )
 
 const (
-	// maxText and maxDescription are the SDK's limits in bytes on names and on
-	// descriptions (resource.proto). A longer one would fail the
-	// request that carries the stored resource back.
+	// maxText and maxDescription are the SDK's limits, in bytes, on names and
+	// descriptions (resource.proto). The SDK refuses a request with a longer one.
 	maxText        = 1024
 	maxDescription = 2048
 )
 
-// displayName is the first of the names that has something to show.
+// displayName returns the first name that is not blank.
 func displayName(names ...string) string {
 	for _, name := range names {
 		if name = clean(name); name != "" {
@@ -24,8 +23,8 @@ func displayName(names ...string) string {
 	return "(no name)"
 }
 
-// clean is text as one line of valid UTF-8 without control characters, at
-// most maxText bytes, cut between two characters.
+// clean returns text as one line of valid UTF-8 without control characters, cut
+// to at most maxText bytes.
 func clean(text string) string {
 	if printable(text) && len(text) <= maxText {
 		return text
@@ -42,8 +41,8 @@ func clean(text string) string {
 	return cut(strings.Join(strings.Fields(text), " "), maxText)
 }
 
-// printable says that text is already what clean would make of it. Almost
-// all is, and this takes no memory.
+// printable reports whether clean would not change the text, but for its length.
+// Almost all texts are printable, and this takes no memory.
 func printable(text string) bool {
 	before := ' '
 	for _, r := range text {
@@ -66,7 +65,7 @@ func cut(text string, limit int) string {
 	return text[:limit]
 }
 
-// cleanProfile makes the texts of a profile fit for protobuf.
+// cleanProfile cleans the texts of a profile: protobuf accepts UTF-8 alone.
 func cleanProfile(profile map[string]any) map[string]any {
 	out := make(map[string]any, len(profile))
 	for key, value := range profile {

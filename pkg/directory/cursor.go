@@ -8,29 +8,28 @@ import (
 	"fmt"
 )
 
-// ErrCursor reports a cursor that a source did not make, or made for another
-// list. pkg/connector gives it the code InvalidArgument.
+// ErrCursor is the error of a cursor that the source did not make, or made for
+// another list. pkg/connector gives it the code InvalidArgument.
 var ErrCursor = errors.New("the page token is not of this list: the checkpoint is damaged or of another version of the connector; run the sync again: it begins anew")
 
 // MaxCursor is the most bytes that a cursor may have.
 const MaxCursor = 64 << 10
 
-// EncodeCursor writes where a walk goes on as a cursor. The list names what
-// the walk is over, and the version of the state; a cursor of one list is
-// refused by every other. The state is written as JSON. It panics if the state
-// cannot be written so, which is a fault of the caller.
+// EncodeCursor makes a cursor of the state of a walk, as JSON. The list names
+// the list and the version of the state; DecodeCursor refuses a cursor of another
+// one. EncodeCursor panics if the state has no JSON form.
 func EncodeCursor(list string, state any) string {
-	written, err := json.Marshal(state)
+	encoded, err := json.Marshal(state)
 	if err != nil {
 		panic(fmt.Sprintf("cannot write a cursor of %s: %v", list, err))
 	}
-	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(written)), Fingerprint(list))
-	return base64.RawURLEncoding.EncodeToString(append(plain, written...))
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(encoded)), Fingerprint(list))
+	return base64.RawURLEncoding.EncodeToString(append(plain, encoded...))
 }
 
-// DecodeCursor reads a cursor of a list. A cursor comes out of a checkpoint,
-// which is input: what EncodeCursor cannot have written is ErrCursor. The
-// caller checks what the state says.
+// DecodeCursor returns the state in a cursor of a list. Cursors come from
+// checkpoints, so they are input: a cursor that EncodeCursor cannot have made is
+// ErrCursor. The caller checks the values in the state.
 func DecodeCursor[T any](list, cursor string) (T, error) {
 	var state, none T
 	if len(cursor) > MaxCursor {

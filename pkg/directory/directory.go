@@ -1,6 +1,10 @@
-// Package directory is the vocabulary of the connectors: users, groups, who is
-// in which group, and the Source that reads them from a vendor a page at a
-// time. It knows no vendor, no HTTP and no SDK.
+// Package directory is the contract between a vendor's package and
+// pkg/connector: the types User, Group and Member, and the Source that reads them
+// from a vendor a page at a time. It knows no vendor, no HTTP and no SDK.
+//
+// One membership takes this way: a vendor's package decodes JSON into a Member
+// and returns it in a Page; pkg/connector turns it into a grant; the SDK's syncer
+// stores the grant in a c1z.
 package directory
 
 import (
@@ -10,19 +14,18 @@ import (
 
 // User is an account in the vendor's directory.
 type User struct {
-	// ID never changes for the life of the account. It keys every grant, is
-	// never empty, at most MaxID bytes long, and valid UTF-8.
+	// ID is the key of every grant. It never changes while the account exists,
+	// and CheckID accepts it.
 	ID string
-	// Login is what the person signs in with; may be empty.
+	// Login is the name that the person signs in with; may be empty.
 	Login string
-	// DisplayName is the vendor's name for the account, with the source's
-	// fallbacks applied; never empty.
+	// DisplayName is the vendor's name for the account or, if it states none, a
+	// fallback of the source's choice; never empty.
 	DisplayName string
-	// Emails holds every address that the vendor states, the primary one
-	// marked. At most one is primary.
+	// Emails holds every address that the vendor states. At most one is primary.
 	Emails []Email
-	// Disabled says that the vendor states that the account cannot be used.
-	// An account whose status the vendor does not state is not disabled.
+	// Disabled is true if the vendor states that the account cannot be used,
+	// and false if it does not state the status.
 	Disabled bool
 	// StatusDetail is the vendor's own word for the status; may be empty.
 	StatusDetail string
@@ -30,10 +33,11 @@ type User struct {
 	EmployeeID string
 	// Service marks an account that belongs to a program, not to a person.
 	Service bool
-	// CreatedAt is zero where the vendor does not state it.
+	// CreatedAt is zero if the vendor does not state it.
 	CreatedAt time.Time
-	// Profile holds what else the vendor states that helps a reviewer. Values
-	// are strings, booleans and float64, or []any and map[string]any of those.
+	// Profile holds further statements of the vendor that help a reviewer.
+	// Values are strings, booleans and float64, or []any and map[string]any of
+	// those.
 	Profile map[string]any
 }
 
@@ -45,15 +49,15 @@ type Email struct {
 
 // Group is a named set of members.
 type Group struct {
-	// ID never changes for the life of the group; otherwise as in User.
+	// ID never changes while the group exists, and CheckID accepts it.
 	ID string
 	// Name is never empty; it need not be unique.
 	Name string
 	// Description may be empty.
 	Description string
-	// Origin is where the group comes from, where the vendor states it.
+	// Origin is where the group comes from.
 	Origin GroupOrigin
-	// CreatedAt is zero where the vendor does not state it.
+	// CreatedAt is zero if the vendor does not state it.
 	CreatedAt time.Time
 	// Profile is as in User.
 	Profile map[string]any
@@ -63,13 +67,12 @@ type Group struct {
 type GroupOrigin int
 
 const (
-	// OriginNotStated is that of most groups.
+	// OriginNotStated: the vendor states no origin.
 	OriginNotStated GroupOrigin = iota
-	// OriginBuiltIn is that of a group that the vendor keeps by itself, such as
-	// one of all users.
+	// OriginBuiltIn: the vendor maintains the group, such as one of all users.
 	OriginBuiltIn
-	// OriginDirectory is that of a group that comes from the customer's
-	// directory, as over SCIM.
+	// OriginDirectory: the group comes from the customer's own directory, such
+	// as by SCIM.
 	OriginDirectory
 )
 
@@ -87,67 +90,76 @@ type Membership struct {
 	Member  Member
 }
 
-// MaxSiblings is the most siblings that a page may name, a limit of the SDK's.
+// MaxSiblings is the SDK's limit on the siblings of a page.
 const MaxSiblings = 1024
 
 // Page is one step of a walk over a list.
 type Page[T any] struct {
-	// Rows may be empty on any page, and of any number.
+	// Rows may be of any number, none included, on any page.
 	Rows []T
 	// Next is the cursor of the following page; empty on the last.
 	Next string
-	// Siblings are cursors of pages of the same list that may be read in
-	// parallel with Next and with each other, in any order. Only Memberships
-	// returns them, at most MaxSiblings.
+	// Siblings are cursors of further pages of the list, at most MaxSiblings.
+	// They may be read in any order and in parallel with each other and with
+	// Next. Only Memberships returns them.
 	Siblings []string
-	// Total is the vendor's own count of the rows of the whole list, 0 where
-	// it states none. It serves progress reports; and a list of users or groups
-	// whose pages all state the same count, but that has fewer distinct ids,
-	// fails the sync.
+	// Total is the vendor's own count of the rows of the whole list, 0 if it
+	// states none. It shows in progress reports. If all pages of a list of users
+	// or groups state the same count, but the list has fewer distinct ids, the
+	// sync fails.
 	Total int
 }
 
-// Source reads one vendor's directory. Every method may be called from many
-// goroutines at a time and from another process than the one that made its
-// cursor. The empty cursor starts a walk. Cursors hold no secrets and nothing
-// that names a person.
+// Source reads one vendor's directory, a page at a time. Its methods are safe
+// for concurrent use.
 //
-// A method either tells the vendor's whole truth for its page or fails:
-// an error never turns into an empty page. Errors carry a gRPC code
-// (google.golang.org/grpc/status): Unauthenticated and PermissionDenied for
-// credentials, Unavailable and DeadlineExceeded for what a retry may heal,
-// FailedPrecondition for an answer that means that the configuration or the
-// vendor is not as the connector needs it, Aborted for a directory that
-// changed too much while it was read or has been out of reach for too long,
-// InvalidArgument for a request that the vendor refuses as malformed or a host
-// that does not exist, AlreadyExists and Unimplemented for
-// its 409 and 501, Internal for rows that cannot be understood, Canceled where
-// the context was. A malformed cursor is ErrCursor. A list never fails with
-// NotFound, which the SDK takes for "skip this".
+// The empty cursor is the first page of a list. Only the source makes and reads
+// cursors; another process than the one that made a cursor may pass it back. A
+// cursor holds no secret and nothing that names a person. A cursor that the
+// source did not make is ErrCursor.
+//
+// A method returns all rows that the vendor has for the page, or an error. An
+// error never becomes an empty page. Errors carry a gRPC code
+// (google.golang.org/grpc/status):
+//
+//   - Unauthenticated, PermissionDenied: the credentials were refused.
+//   - Unavailable, DeadlineExceeded: a retry may succeed.
+//   - FailedPrecondition: the configuration or the vendor's answer is not as
+//     the connector needs it.
+//   - Aborted: the directory changed too much while it was read, or the vendor
+//     was out of reach for too long.
+//   - InvalidArgument: the vendor refuses the request as malformed, or the host
+//     does not exist.
+//   - AlreadyExists, Unimplemented: the vendor answered 409 or 501.
+//   - Internal: a row cannot be understood.
+//   - Canceled: the context was.
+//   - NotFound: from Group alone. The SDK takes it for "skip this", so a list
+//     never returns it.
 type Source interface {
-	// Check proves that the credentials can read what will be synced.
+	// Check proves that the credentials can read what a sync reads.
 	Check(ctx context.Context) error
 	// Users lists all users.
 	Users(ctx context.Context, cursor string) (Page[User], error)
 	// Groups lists all groups.
 	Groups(ctx context.Context, cursor string) (Page[Group], error)
-	// Group reads one group by its id; NotFound if the vendor has none such.
+	// Group reads one group by its id. It fails with NotFound if the vendor has
+	// no such group.
 	Group(ctx context.Context, id string) (Group, error)
-	// Members lists the direct members of one group. One that has been deleted
-	// since it was listed has none, which takes proof: a 404 may as well mean
-	// that the path is hidden.
+	// Members lists the direct members of one group. A group that was deleted
+	// after it was listed has none. The source needs proof of that: a 404 may
+	// also mean that the path is hidden.
 	Members(ctx context.Context, groupID, cursor string) (Page[Member], error)
 }
 
-// Memberships is implemented by sources that can list the members of all
-// groups in fewer requests than one a group. It must tell the same truth as
-// calling Source.Members for each group.
+// Memberships is implemented by sources that can list the members of all groups
+// in fewer requests than one a group. It returns what Source.Members returns for
+// all groups together.
 type Memberships interface {
 	Memberships(ctx context.Context, cursor string) (Page[Membership], error)
 }
 
-// Fact is something that the vendor says of the credential or of its API, such
-// as whose token it is.
+// Fact is a statement of the vendor about the credential or its API, such as
+// whose token it is.
 type Fact struct {
 	// Name is one or two words, such as "token of".
 	Name string `json:"name"`
@@ -155,8 +167,8 @@ type Fact struct {
 	Value string `json:"value"`
 }
 
-// Describer is implemented by sources that can say what the credential is. It
-// is called after Check, for a person who checks the settings.
+// Describer is implemented by sources that can describe the credential. A person
+// who checks the settings sees the facts. It is called after Check.
 type Describer interface {
 	Describe(ctx context.Context) ([]Fact, error)
 }

@@ -7,13 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxID is the most bytes that an id may have. C1 keeps no longer one, and
-// cutting it could make two accounts one.
+// MaxID is the most bytes that an id may have. C1 stores no longer ones, and a
+// shortened id could be that of another account.
 const MaxID = 1024
 
-// CheckID reports what is wrong with an id that cannot be kept unchanged. An
-// id with U+FFFD is refused: the JSON decoder puts this character in place of
-// bytes that are not UTF-8, and two broken ids could become one.
+// CheckID returns an error for an id that C1 cannot store unchanged: one that is
+// blank, longer than MaxID bytes, or not valid UTF-8. It also refuses U+FFFD,
+// which the JSON decoder puts in the place of bytes that are not UTF-8: two
+// broken ids could become one. The error reads as the end of a sentence.
 func CheckID(id string) error {
 	switch {
 	case strings.TrimSpace(id) == "":
