@@ -29,8 +29,14 @@ import (
 // asConnector makes this test binary a connector.
 const asConnector = "TEST_AS_CONNECTOR"
 
+// testStallLimit shortens the time without progress.
+const testStallLimit = "TEST_STALL_LIMIT"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asConnector) != "" {
+		if limit, err := time.ParseDuration(os.Getenv(testStallLimit)); err == nil {
+			stallLimit = limit
+		}
 		Run("1.2.3", connector.Info{Name: "baton-test", DisplayName: "Test", Description: "A test."}, testSchema, newTestSource)
 		os.Exit(0)
 	}
@@ -125,7 +131,12 @@ func (s *testSource) Users(ctx context.Context, cursor string) (directory.Page[d
 }
 
 func (s *testSource) Groups(ctx context.Context, cursor string) (directory.Page[directory.Group], error) {
-	return rows(ctx, s, cursor, []string{"groups"}, func(r testRow) directory.Group { return directory.Group{ID: r.ID, Name: r.ID} })
+	return rows(ctx, s, cursor, []string{"groups"}, func(r testRow) directory.Group {
+		if r.ID == "hang" {
+			<-ctx.Done()
+		}
+		return directory.Group{ID: r.ID, Name: r.ID}
+	})
 }
 
 func (s *testSource) Group(_ context.Context, id string) (directory.Group, error) {

@@ -58,12 +58,18 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	ended := make(chan error, 1)
 	var done *result
 	full := watchSpace(ctx, dir.path)
+	timeout, err := p.httpTimeout()
+	if err != nil {
+		return err
+	}
+	dog := &watchdog{limit: stallLimit + timeout, now: time.Now}
+	stalled := dog.watch(ctx)
 	if isTerminal(os.Stderr) && canRedraw() && (p.quiet() || p.given("log-path")) {
 		p.live = &liveLine{now: time.Now, vendor: p.info.DisplayName}
 	}
 	go func() {
 		var err error
-		done, err = p.read(ctx, dir.path)
+		done, err = p.read(ctx, dir.path, timeout, dog)
 		ended <- err
 	}()
 	select {
@@ -72,6 +78,11 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 		cancel(errNoSpace)
 		if err = waitFor(ended, signals); err != nil {
 			err = p.noSpace(dir.path)
+		}
+	case <-stalled:
+		cancel(errStuck)
+		if err = waitFor(ended, signals); err != nil {
+			err = p.stalled(dog)
 		}
 	case stop := <-signals:
 		cancel(fmt.Errorf("%s", stop))
@@ -122,7 +133,7 @@ func waitFor(ended <-chan error, signals <-chan os.Signal) error {
 
 // read reads the vendor into a new c1z in dir, opens that file again and
 // returns what it holds.
-func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
+func (p *program[T]) read(ctx context.Context, dir string, timeout time.Duration, dog *watchdog) (*result, error) {
 	file, err := p.openTarget(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -137,10 +148,6 @@ func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
 		return nil, err
 	}
 	defer stopTelemetry()
-	timeout, err := p.httpTimeout()
-	if err != nil {
-		return nil, err
-	}
 	ctx = rest.WithTimeout(ctx, timeout)
 	options, err := p.syncOptions(dir)
 	if err != nil {
@@ -157,11 +164,14 @@ func (p *program[T]) read(ctx context.Context, dir string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	dog.client.Store(c)
 	p.live.start(c.counter, c.stats)
 	path := filepath.Join(dir, newFile)
-	if err := runSync(ctx, p.info.Name, &oneShotServer{ConnectorServer: c.server, connector: c.connector}, path, options); err != nil {
+	server := &oneShotServer{ConnectorServer: c.server, connector: c.connector}
+	if err := runSync(ctx, p.info.Name, server, path, dog.step, options); err != nil {
 		return nil, err
 	}
+	dog.step()
 	p.live.show("checking the file")
 	return p.verify(ctx, path, dir, c, warned, file)
 }

@@ -97,6 +97,8 @@ func newJSONFailure(f *failure) jsonFailure {
 	switch {
 	case f.code > 128:
 		out.Error.Name = "Interrupted"
+	case f.code == exitStalled:
+		out.Error.Name = "Stalled"
 	default:
 		out.Error.Name = codes.Code(f.code).String() //nolint:gosec // a gRPC code
 	}

@@ -32,9 +32,9 @@ import (
 // runSync runs one sync into the new file path, with the SDK's own syncer in
 // this process, and returns once the file is closed. The connector is reached
 // through gRPC, as the SDK does it: requests are validated and an answer above
-// 4 MiB fails.
-func runSync(ctx context.Context, name string, server types.ConnectorServer, path string, options []sdksync.SyncOpt) error {
-	client, stop, err := connect(ctx, name, server)
+// 4 MiB fails. called is called for each call of the syncer.
+func runSync(ctx context.Context, name string, server types.ConnectorServer, path string, called func(), options []sdksync.SyncOpt) error {
+	client, stop, err := connect(ctx, name, server, called)
 	if err != nil {
 		return err
 	}
@@ -48,11 +48,11 @@ func runSync(ctx context.Context, name string, server types.ConnectorServer, pat
 
 // connect serves a connector on an in-memory listener and returns a client of
 // it. stop ends both.
-func connect(ctx context.Context, name string, server types.ConnectorServer) (client types.ConnectorClient, stop func(), err error) {
+func connect(ctx context.Context, name string, server types.ConnectorServer, called func()) (client types.ConnectorClient, stop func(), err error) {
 	listener := bufconn.Listen(1 << 20)
 	// The SDK's own interceptors would add five fields to each log entry.
 	prefetch := newPagePrefetch(ctx)
-	service := grpc.NewServer(grpc.ChainUnaryInterceptor(prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)))
+	service := grpc.NewServer(grpc.ChainUnaryInterceptor(counted(called), prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)))
 	v2.RegisterConnectorServiceServer(service, server)
 	v2.RegisterResourceTypesServiceServer(service, server)
 	v2.RegisterResourcesServiceServer(service, server)
@@ -74,6 +74,14 @@ func connect(ctx context.Context, name string, server types.ConnectorServer) (cl
 		prefetch.close()
 		service.Stop()
 	}, nil
+}
+
+// counted tells of each call.
+func counted(called func()) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		called()
+		return handler(ctx, request)
+	}
 }
 
 // withLog gives calls the log of the run.
