@@ -21,10 +21,10 @@ import (
 // syncRun is one sync in a c1z.
 type syncRun struct {
 	id string
-	// ended is when the sync was finished; zero if it was not.
+	// ended is zero if the sync was not finished.
 	started, ended time.Time
-	// users, groups and grants are how many it holds. grants includes those
-	// that the SDK derived from nested groups.
+	// users, groups and grants count its rows. grants includes those that the
+	// SDK derived from nested groups.
 	users, groups, grants int
 }
 
@@ -40,15 +40,15 @@ func newSyncRun(id string, started, ended time.Time, stats interface {
 	}
 }
 
-// agrees says whether counts can be those of the sync. A row that was read
-// twice, because rows moved between two pages, was counted twice.
+// agrees reports whether counts can be those of the sync. They differ if a row
+// was read twice, because rows moved between two pages.
 func (r *syncRun) agrees(counts connector.Counts) bool {
 	return counts.Users == r.users && counts.Groups == r.groups && counts.Memberships <= r.grants
 }
 
-// syncRuns lists the syncs in the file at path: none if there is no file or it
-// is empty. It reads the file's head and index only. The older format of
-// --storage-engine sqlite has to be unpacked into dir.
+// syncRuns lists the syncs in the file at path; none if the file is empty or does
+// not exist. It reads only the file's head and index, but unpacks the older format
+// of --storage-engine sqlite into dir.
 func syncRuns(ctx context.Context, path, dir string) ([]syncRun, error) {
 	f, err := os.Open(path) //nolint:gosec // the user's --file
 	if errors.Is(err, os.ErrNotExist) {
@@ -118,8 +118,7 @@ func storeRuns(ctx context.Context, path, dir string) (runs []syncRun, err error
 	return runs, err
 }
 
-// checkOwner fails if a c1z holds a resource type that is not the connector's
-// own.
+// checkOwner fails if a store holds a resource type of another connector.
 func checkOwner(ctx context.Context, store c1zstore.Store, owns func(*v2.ResourceType) bool) error {
 	return eachPage(func(token string) (string, error) {
 		page, err := store.ListResourceTypes(ctx, v2.ResourceTypesServiceListResourceTypesRequest_builder{PageToken: token}.Build())
@@ -161,8 +160,8 @@ func eachEntitlement(ctx context.Context, store c1zstore.Store, do func(*v2.Enti
 	})
 }
 
-// eachMember calls do for each member of a group, or of all groups if that is
-// nil, without those that the SDK derived from nested groups.
+// eachMember calls do for each member of a group, or of all groups if group is
+// nil. It leaves out members that the SDK derived from nested groups.
 func eachMember(ctx context.Context, store c1zstore.Store, group *v2.Resource, do func(who *v2.ResourceId) error) error {
 	return eachPage(func(token string) (string, error) {
 		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{Resource: group, PageToken: token}.Build())
@@ -179,8 +178,8 @@ func eachMember(ctx context.Context, store c1zstore.Store, group *v2.Resource, d
 	})
 }
 
-// countStore counts what a store holds, without derived grants. It reads all
-// of it: seconds at a million grants.
+// countStore counts the rows of a store, without derived grants. It reads all of
+// them, which takes seconds at a million grants.
 func countStore(ctx context.Context, store c1zstore.Store) (counts connector.Counts, err error) {
 	err = eachResource(ctx, store, func(resource *v2.Resource) error {
 		counts.Add(resource)
@@ -196,7 +195,7 @@ func countStore(ctx context.Context, store c1zstore.Store) (counts connector.Cou
 	return counts, err
 }
 
-// withStore opens a c1z for reading. It is unpacked into dir.
+// withStore unpacks a c1z into dir and calls read with it.
 func withStore(ctx context.Context, path, dir string, read func(c1zstore.Store) error) (err error) {
 	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
 	if err != nil {
@@ -222,7 +221,7 @@ func eachRun(ctx context.Context, store c1zstore.Store, do func(*c1zstore.SyncRu
 	})
 }
 
-// eachPage reads page after page of a list in a store.
+// eachPage calls read for each page of a list in a store.
 func eachPage(read func(token string) (next string, err error)) error {
 	for token := ""; ; {
 		next, err := read(token)

@@ -14,7 +14,7 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 )
 
-// changes is what came and went since the sync that --file held before.
+// changes counts the differences to the sync that --file held before.
 type changes struct {
 	// Since is when that sync ended.
 	Since       time.Time   `json:"since"`
@@ -39,11 +39,13 @@ type userChanges struct {
 // member was added to or removed from.
 var changeColumns = []string{"change", "type", "id", "name", "group_id", "group_name"}
 
-// compare finds what came and went between two stores. Each change also goes
-// to rows, if that is not nil. Memory: 8 bytes and a bit for each user and group
-// of the older store and for each member of one group at a time and, to write
-// rows, the names of users and groups. Memberships that the SDK derived from
-// nested groups are not compared.
+// compare counts what was added, removed and disabled between two stores, and
+// writes each change to rows, unless that is nil. It does not compare memberships
+// that the SDK derived from nested groups.
+//
+// It takes 8 bytes and a bit of memory for each user and group of the older
+// store, and for each member of one group at a time. With rows it also takes the
+// names of users and groups.
 func compare(ctx context.Context, before, now c1zstore.Store, rows *csv.Writer) (changes, error) {
 	var found changes
 	names := map[string]string{}
@@ -111,10 +113,10 @@ func compare(ctx context.Context, before, now c1zstore.Store, rows *csv.Writer) 
 	})
 }
 
-// eachChangedGroup calls do for each group whose members may differ between
-// two stores. The SDK's store keeps a digest of the members of each group;
-// groups with equal digests are left out. A store without digests (--storage-engine
-// sqlite) leaves out none.
+// eachChangedGroup calls do for each group whose members may differ between two
+// stores. The SDK's store has a digest of each group's members; groups with equal
+// digests are skipped. A store without digests (--storage-engine sqlite) skips
+// none.
 func eachChangedGroup(ctx context.Context, before, now c1zstore.Store, do func(group *v2.Resource) error) error {
 	digest := func(store c1zstore.Store, e *v2.Entitlement) (connectorstore.GrantDigest, bool, error) {
 		reader, ok := store.(connectorstore.EntitlementGrantDigestReader)
@@ -149,7 +151,8 @@ func eachChangedGroup(ctx context.Context, before, now c1zstore.Store, do func(g
 	})
 }
 
-// compareMembers counts and writes the members of a group that came and went.
+// compareMembers counts and writes the members that were added to a group or
+// removed from it.
 func compareMembers(ctx context.Context, before, now c1zstore.Store, group *v2.Resource, found *rowChanges, write func(change string, who *v2.ResourceId) error) error {
 	var members keySet
 	if err := eachMember(ctx, before, group, func(who *v2.ResourceId) error {
@@ -194,7 +197,7 @@ func isDisabled(r *v2.Resource) bool {
 	return r.GetStatus().GetStatus() == v2.Status_RESOURCE_STATUS_DISABLED
 }
 
-// csvText keeps a spreadsheet from taking a name for a formula.
+// csvText quotes a name that a spreadsheet would take for a formula.
 func csvText(s string) string {
 	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 		return "'" + s
@@ -202,13 +205,14 @@ func csvText(s string) string {
 	return s
 }
 
-// keySet is a set of keys, kept as fingerprints of 8 bytes, with a mark for
-// each. Add all keys, sort, then ask.
+// keySet is a set of keys, stored as fingerprints of 8 bytes, with a mark for
+// each. Add all keys and sort the set before you ask for any.
 type keySet struct {
 	prints []uint64
 	marked []uint64 // a bit for each print
 	marks  int
-	// wasMarked says whether the key that was marked last had its mark before.
+	// wasMarked reports whether the key of the last call of mark was marked
+	// already.
 	wasMarked bool
 }
 
@@ -227,7 +231,7 @@ func (s *keySet) has(key string) bool {
 	return ok
 }
 
-// mark marks a key and says whether it is in the set.
+// mark marks a key and reports whether it is in the set.
 func (s *keySet) mark(key string) bool {
 	at, ok := slices.BinarySearch(s.prints, maphash.String(seed, key))
 	if !ok {
@@ -241,5 +245,5 @@ func (s *keySet) mark(key string) bool {
 	return true
 }
 
-// unmarked is how many keys have no mark.
+// unmarked returns the number of keys without a mark.
 func (s *keySet) unmarked() int { return len(s.prints) - s.marks }

@@ -16,12 +16,12 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// checkResult is what check saw. Its JSON form is documented in
+// checkResult is the result of check. Its JSON form is documented in
 // docs/operations.md.
 type checkResult struct {
 	Connector string `json:"connector"`
 	Version   string `json:"version"`
-	// Facts are what the vendor says of the credential and its API.
+	// Facts are the vendor's statements about the credential and its API.
 	Facts    []directory.Fact `json:"facts"`
 	Users    checkedList      `json:"users"`
 	Groups   checkedList      `json:"groups"`
@@ -32,13 +32,14 @@ type checkResult struct {
 
 // checkedList is the first page of a list.
 type checkedList struct {
-	// Rows is how many rows the page has.
+	// Rows is the number of rows on the page.
 	Rows int `json:"rows"`
-	// More says that the list has further pages.
+	// More is set if the list has further pages.
 	More bool `json:"more"`
-	// Total is the vendor's own count; 0 where it states none.
+	// Total is the vendor's own count; 0 if it states none.
 	Total int `json:"total,omitempty"`
-	// Group is the group whose members were read, for the members of one.
+	// Group is the name of the group whose members were read; empty for the
+	// members of all groups.
 	Group string `json:"group,omitempty"`
 }
 
@@ -94,14 +95,13 @@ func (p *program[T]) check(ctx context.Context) (*checkResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := func(doing string, err error) error { return fmt.Errorf("%s: %s: %w", p.info.Name, doing, err) }
 	out := &checkResult{Connector: p.info.Name, Version: p.version}
 	if err := c.source.Check(ctx); err != nil {
-		return nil, failed("check the credentials", err)
+		return nil, p.failed("check the credentials", err)
 	}
 	users, err := c.source.Users(ctx, "")
 	if err != nil {
-		return nil, failed("list users", err)
+		return nil, p.failed("list users", err)
 	}
 	out.Users = checkedList{Rows: len(users.Rows), More: users.Next != "", Total: users.Total}
 	if syncsGroups(p.v.GetStringSlice("sync-resource-types")) {
@@ -111,7 +111,7 @@ func (p *program[T]) check(ctx context.Context) (*checkResult, error) {
 	}
 	if describer, ok := c.source.(directory.Describer); ok {
 		if out.Facts, err = describer.Describe(ctx); err != nil {
-			return nil, failed("describe the credential", err)
+			return nil, p.failed("describe the credential", err)
 		}
 	}
 	out.Requests = c.stats.Requests()
@@ -121,16 +121,15 @@ func (p *program[T]) check(ctx context.Context) (*checkResult, error) {
 
 // checkGroups reads the first page of groups and of members.
 func (p *program[T]) checkGroups(ctx context.Context, source directory.Source, out *checkResult) error {
-	failed := func(doing string, err error) error { return fmt.Errorf("%s: %s: %w", p.info.Name, doing, err) }
 	groups, err := source.Groups(ctx, "")
 	if err != nil {
-		return failed("list groups", err)
+		return p.failed("list groups", err)
 	}
 	out.Groups = checkedList{Rows: len(groups.Rows), More: groups.Next != "", Total: groups.Total}
 	if many, ok := source.(directory.Memberships); ok {
 		page, err := many.Memberships(ctx, "")
 		if err != nil {
-			return failed("list group memberships", err)
+			return p.failed("list group memberships", err)
 		}
 		out.Members = checkedList{Rows: len(page.Rows), More: page.Next != "" || len(page.Siblings) > 0}
 		return nil
@@ -140,10 +139,15 @@ func (p *program[T]) checkGroups(ctx context.Context, source directory.Source, o
 	}
 	page, err := source.Members(ctx, groups.Rows[0].ID, "")
 	if err != nil {
-		return failed("list the members of a group", err)
+		return p.failed("list the members of a group", err)
 	}
 	out.Members = checkedList{Rows: len(page.Rows), More: page.Next != "", Group: groups.Rows[0].Name}
 	return nil
+}
+
+// failed puts the connector's name and the activity before an error.
+func (p *program[T]) failed(doing string, err error) error {
+	return fmt.Errorf("%s: %s: %w", p.info.Name, doing, err)
 }
 
 // text is the result as a person reads it.

@@ -1,11 +1,14 @@
-// Package command is the command line of a connector: the SDK's flags and
-// modes, and a one-shot sync of its own. docs/operations.md says what it
-// promises.
+// Package command is the command line of a connector: the SDK's flags and modes,
+// and a one-shot sync of its own. docs/operations.md states what it promises.
 //
-// The SDK's config.RunConnector builds the same command line, but it returns
-// neither the command nor its settings, so a one-shot sync, help and hints
-// could not be put in. This package calls DefineConfigurationV2, which
-// RunConnector is made of.
+// Read command.go first, which wires everything, then oneshot.go: openTarget
+// (file.go) checks --file, runSync (sync.go) runs the SDK's syncer in this
+// process, verify (result.go) reads the new c1z and compares it with the old one,
+// and publish replaces --file.
+//
+// The SDK's config.RunConnector builds the same command line, but returns neither
+// the command nor its settings, which the one-shot sync, the help and the hints
+// need. So this package calls DefineConfigurationV2, as RunConnector does.
 package command
 
 import (
@@ -29,22 +32,21 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// defaultWorkers is how many calls the syncer makes at a time unless
-// --workers says otherwise: enough to hide a vendor's latency, few enough not
-// to trip its rate limits.
+// defaultWorkers is how many calls the syncer makes at a time by default:
+// enough to hide a vendor's latency, too few to meet its rate limits.
 const defaultWorkers = 4
 
-// NewSource makes a vendor's source from its configuration. It does no input
-// or output.
+// NewSource makes a vendor's source from its configuration, without any input or
+// output.
 type NewSource[T field.Configurable] func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error)
 
 // docsSite is where C1 publishes the pages that the schemas name.
 const docsSite = "https://www.conductorone.com"
 
 // Run is a connector's main function. It returns after a success. After a
-// failure it prints one line and ends the process with the gRPC code of the
-// error as its exit code. newSource is a NewSource that returns its own type,
-// S; the zero S tells the connector's capabilities and is never read from.
+// failure it prints one line and ends the process; the exit code is the error's
+// gRPC code. newSource is a NewSource that returns its own type, S. Run uses the
+// zero S to tell the connector's capabilities, and never reads from it.
 func Run[T field.Configurable, S directory.Source](version string, info connector.Info, schema field.Configuration, newSource func(context.Context, T, rest.Options) (S, error)) {
 	var zero S
 	if schema.HelpUrl != "" {
@@ -69,15 +71,15 @@ type program[T field.Configurable] struct {
 
 	v     *viper.Viper
 	flags *flags
-	// live is the line that shows progress; nil unless a person watches.
+	// live shows progress on a terminal; nil without one.
 	live *liveLine
 }
 
 func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	limitMemory()
-	// Go's own log prints what a server sends out of turn (net/http), and the
-	// store's complaints (Pebble). The first may hold a secret; a failure says
-	// the second better.
+	// Go's own log prints unexpected bytes from a server (net/http), which may
+	// hold a secret, and the messages of the store (Pebble), which the failure
+	// explains better.
 	log.SetOutput(io.Discard)
 	if err := checkConfigPath(os.Getenv(configPathEnv)); err != nil {
 		return err
@@ -98,10 +100,9 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	}
 	cmd.Version = p.version
 	p.v, p.flags = v, defineFlags(cmd, p.schema)
-	// These run for the bare command only: for a sync or a daemon, not for
-	// --help, capabilities, config and the like. The first runs before cobra
-	// complains about missing flags, which is all that a user would see of a
-	// faulty file.
+	// These run for a sync and for a daemon, but not for --help, capabilities,
+	// config and the like. The settings are checked before cobra reports missing
+	// flags: it would hide that the configuration file is at fault.
 	around(&cmd.PreRunE, func(next func() error) error {
 		if err := p.checkSettings(); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	return cmd.Execute()
 }
 
-// around puts a function around another. C is the SDK's command type.
+// around wraps a command's function in another. C is the SDK's command type.
 func around[C any](run *func(C, []string) error, with func(next func() error) error) {
 	inner := *run
 	*run = func(c C, args []string) error {
@@ -194,19 +195,19 @@ func (p *program[T]) service(sdk func() error) error {
 	return sdk()
 }
 
-// tempDirFlag is the SDK's flag for its temporary files. It comes before
-// BATON_TMPDIR.
+// tempDirFlag is the SDK's flag for its temporary files. It takes precedence
+// over BATON_TMPDIR.
 const tempDirFlag = "c1z-temp-dir"
 
 // tempBase is the directory in which the work directory is made.
 func (p *program[T]) tempBase() string { return tempdir.Resolve(p.v.GetString(tempDirFlag)) }
 
-// isOneShot says whether this run syncs once into --file. The SDK's daemon
-// needs --client-id; other actions of the SDK have been refused by now.
+// isOneShot reports whether this run syncs once into --file. With --client-id it
+// is a daemon; checkSettings refuses the SDK's other actions.
 func (p *program[T]) isOneShot() bool { return p.v.GetString("client-id") == "" }
 
-// report prints a failure, once: as JSON on stdout where that was asked for,
-// else as a line on stderr.
+// report prints a failure: with --output-format json as JSON on stdout, else as
+// a line on stderr.
 func (p *program[T]) report(f *failure) {
 	p.live.stop()
 	switch {
@@ -218,10 +219,10 @@ func (p *program[T]) report(f *failure) {
 	}
 }
 
-// wantsJSON says whether the result is to be JSON.
+// wantsJSON reports whether the result is printed as JSON.
 func (p *program[T]) wantsJSON() bool { return p.v != nil && p.v.GetString(outputFlag) == "json" }
 
-// warn shows a warning to a person who watches; without one it is in the log.
+// warn shows a warning on a terminal; otherwise the warning is in the log.
 func (p *program[T]) warn(text string) {
 	if p.live != nil {
 		p.live.print(p.info.Name + ": warning: " + text)

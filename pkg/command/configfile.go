@@ -9,12 +9,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// configPathEnv names the configuration file; without it, .baton.yaml or
-// .baton.yml in the working directory is read if it is there.
+// configPathEnv names the configuration file. Without it the SDK reads .baton.yaml
+// or .baton.yml in the working directory, if there is one.
 const configPathEnv = "BATON_CONFIG_PATH"
 
-// checkConfigPath refuses a name that the SDK would refuse without saying
-// whose name it is.
+// checkConfigPath refuses a name that the SDK would refuse without naming the
+// variable.
 func checkConfigPath(path string) error {
 	if ext := filepath.Ext(path); path != "" && ext != ".yaml" && ext != ".yml" {
 		return fmt.Errorf("%s: the configuration file %s must end in .yaml or .yml", configPathEnv, path)
@@ -22,10 +22,10 @@ func checkConfigPath(path string) error {
 	return nil
 }
 
-// checkConfigFile reports what the SDK ignores: a file that is missing, cannot
-// be read or is not YAML, and keys that are no settings. asked is the value of
-// BATON_CONFIG_PATH and used the file that the SDK reads. The message holds no
-// value of the file, which may be a secret.
+// checkConfigFile fails where the SDK ignores a fault: the file is missing, cannot
+// be read or is not YAML, or a key is not a setting. asked is the value of
+// BATON_CONFIG_PATH, used the file that the SDK reads. The error holds no value of
+// the file, which may be a secret.
 func checkConfigFile(asked, used string, settings *flags) error {
 	path := used
 	if asked != "" {
@@ -80,7 +80,7 @@ func checkConfigFile(asked, used string, settings *flags) error {
 		}
 		seen[key] = node.Line
 	}
-	// Whatever else keeps the SDK from reading it.
+	// The SDK could not read it for another reason.
 	var values map[string]any
 	if err := yaml.Unmarshal(text, &values); err != nil {
 		return fault("cannot be read as settings: a key or a value is of the wrong kind")

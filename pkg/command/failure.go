@@ -16,8 +16,8 @@ const exitConfig = int(codes.Unknown)
 
 // failure is a failed run: the line that the user reads and the exit code.
 type failure struct {
-	// line is the message, without a line break. It is empty where the message
-	// has been printed already.
+	// line is the message, without a line break; empty if it has been printed
+	// already.
 	line string
 	// code is the exit code, never 0.
 	code int
@@ -47,13 +47,13 @@ func failureOf(name string, err error) *failure {
 	return &failure{line: oneLine(name, err), code: code}
 }
 
-// grpcPrefix is what gRPC puts before an error each time it passes it on.
+// grpcPrefix is the text that gRPC puts before each error that it passes on.
 var grpcPrefix = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 
 // oneLine returns the error's message as one line that starts with the
-// connector's name. It drops what gRPC and the SDK put before the connector's
-// own message, and the further errors that the SDK joins to it: other workers
-// report that they were stopped.
+// connector's name. It drops the text that gRPC and the SDK put before the
+// connector's own message, and the errors that the SDK joins to it, in which
+// other workers report that they were stopped.
 func oneLine(name string, err error) string {
 	own := name + ": "
 	text := grpcPrefix.ReplaceAllString(err.Error(), "")

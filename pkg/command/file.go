@@ -24,9 +24,9 @@ type target struct {
 	last *syncRun
 }
 
-// openTarget checks --file before the sync: a file that cannot be written, that
-// is no c1z, that is damaged or that holds another connector's sync is never
-// replaced. To look into the file it is unpacked into dir.
+// openTarget checks --file before the sync. It fails if the file cannot be
+// written, is not a c1z, is damaged, or holds another connector's sync: such a
+// file is never replaced. It unpacks the file into dir.
 func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error) {
 	path := p.v.GetString("file")
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
@@ -66,10 +66,10 @@ func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error
 	return t, nil
 }
 
-// replace puts the file at from in place of --file, at once and whole: a reader
-// sees the old file or the new one, also after a power cut. A file that is
-// replaced keeps its mode and, where the system allows, its owner; a new one
-// can be read by its owner only, because a c1z names people.
+// replace replaces --file by the file at from, in one step: a reader sees the old
+// file or the new one, even after a power cut. The new file gets the old one's
+// mode and, if the system allows, its owner. If there was none, only its owner
+// can read the file, because a c1z names people.
 func (t *target) replace(from string) error {
 	mode, owner := os.FileMode(0o600), fs.FileInfo(nil)
 	if info, err := os.Stat(t.path); err == nil {
@@ -102,15 +102,15 @@ func (t *target) replace(from string) error {
 	return copied.put(filepath.Base(t.path), mode, owner)
 }
 
-// staging is a new file beside the one that it becomes. It is locked while it
-// is written, so that a later run knows whether its writer lives.
+// staging is a new file beside the file that it will replace. It is locked while
+// it is written, so that a later run knows whether its writer is alive.
 type staging struct {
 	dir  *os.Root
 	name string
 	file *os.File
 }
 
-// stage makes a new file, readable by its owner only, beside path.
+// stage makes a new file beside path that only its owner can read.
 func stage(path string) (*staging, error) {
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {

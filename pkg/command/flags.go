@@ -15,18 +15,18 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Flags of this package's own.
+// The flags of this package.
 const (
 	outputFlag      = "output-format"
 	changesFlag     = "changes"
 	acceptEmptyFlag = "accept-empty"
 )
 
-// outageFlag is the setting of every connector for how long its vendor may be
-// out of reach.
+// outageFlag is a setting of every connector: how long its vendor may be out of
+// reach.
 const outageFlag = "outage-minutes"
 
-// setting names a flag and its environment variable in messages.
+// setting is the name of a flag and of its environment variable in messages.
 func setting(name string) rest.Setting { return rest.Setting(name) }
 
 // flags are the flags of the root command.
@@ -65,8 +65,7 @@ func (f *flags) explain(err error) error {
 
 func (f *flags) known(name string) bool { return f.set.Lookup(name) != nil }
 
-// nearest returns the setting that a misspelt name most likely means, or
-// nothing.
+// nearest returns the setting that a misspelt name most likely means, or "".
 func (f *flags) nearest(name string) string {
 	kebab := strings.NewReplacer("_", "-", " ", "-", ".", "-").Replace(strings.ToLower(name))
 	for _, candidate := range []string{kebab, strings.TrimPrefix(kebab, "baton-")} {
@@ -84,8 +83,8 @@ func (f *flags) nearest(name string) string {
 	return best
 }
 
-// slips is how many letters of a name may be wrong: two, as in two letters
-// changed over, but one in a short name.
+// slips is how many letters of a name may be wrong: two, as when two letters are
+// swapped, but one in a short name.
 func slips(name string) int {
 	if len(name) < 6 {
 		return 1
@@ -93,15 +92,16 @@ func slips(name string) int {
 	return 2
 }
 
-// given says whether the user gave a setting, as flag, variable or in the file.
+// given reports whether the user gave a setting: as a flag, as a variable or in
+// the configuration file.
 func (p *program[T]) given(name string) bool {
 	return p.flags.set.Changed(name) || os.Getenv(setting(name).Env()) != "" || p.v.InConfig(name)
 }
 
-// quiet says whether the terminal shows no log: unless a level was asked for.
+// quiet reports whether stderr shows no log: on a terminal, without --log-level.
 func (p *program[T]) quiet() bool { return isTerminal(os.Stderr) && !p.given("log-level") }
 
-// refused are the SDK's flags for what this connector does not do.
+// refused are the SDK's flags for actions other than a sync.
 var refused = []string{
 	"provisioning", "grant-entitlement", "grant-principal", "grant-principal-type", "revoke-grant",
 	"create-account-email", "create-account-login", "create-account-profile", "create-account-resource-type",
@@ -115,7 +115,8 @@ var refused = []string{
 	"compact-syncs", "compact-file-paths", "compact-output-path", "compact-sync-ids",
 }
 
-// checkSettings fails with exit code 2 on settings that cannot be meant.
+// checkSettings fails with exit code 2 if a setting is missing, unknown or
+// impossible.
 func (p *program[T]) checkSettings() error {
 	if err := p.v.BindPFlags(p.flags.set); err != nil {
 		return err
@@ -157,13 +158,13 @@ func (p *program[T]) checkSettings() error {
 	return nil
 }
 
-// syncsUsers and syncsGroups say whether a sync of these resource types reads
-// users or groups. No types stand for all.
+// syncsUsers and syncsGroups report whether a sync of these resource types reads
+// users or groups. No types stand for all types.
 func syncsUsers(types []string) bool  { return len(types) == 0 || slices.Contains(types, "user") }
 func syncsGroups(types []string) bool { return len(types) == 0 || slices.Contains(types, "group") }
 
-// checkRequired names the required settings that are missing. Cobra would name
-// their flags only.
+// checkRequired fails if required settings are missing, and names the variables
+// too; cobra would name only the flags.
 func (p *program[T]) checkRequired() error {
 	var missing []string
 	for _, f := range p.schema.Fields {
@@ -181,8 +182,8 @@ func (p *program[T]) checkRequired() error {
 	}
 }
 
-// checkEnvironment fails if a BATON_ variable is not a setting but one slip
-// away from one that is not set.
+// checkEnvironment fails if the name of a BATON_ variable looks like a misspelt
+// setting, and that setting is not given.
 func (p *program[T]) checkEnvironment(environ []string) error {
 	set := map[string]bool{}
 	for _, entry := range environ {

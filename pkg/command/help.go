@@ -15,8 +15,8 @@ const helpWidth = 100
 // flagHelp describes a flag in --help.
 type flagHelp struct{ name, text string }
 
-// helpGroups are the groups of --help, after the connector's own settings.
-// A flag that is in no group does nothing useful here and is not shown.
+// helpGroups are the groups of --help, after the connector's own settings. A flag
+// that is in no group has no use here and is not shown.
 var helpGroups = []struct {
 	title string
 	flags []flagHelp
@@ -64,7 +64,7 @@ var helpGroups = []struct {
 	}},
 }
 
-// trueDefaults are defaults that the SDK's flags do not show.
+// trueDefaults are the defaults that the SDK's flags state wrongly or not at all.
 var trueDefaults = map[string]string{
 	"workers":              fmt.Sprint(defaultWorkers),
 	"http-timeout-seconds": "60",
@@ -84,7 +84,7 @@ func (p *program[T]) describe(root, check *cobra.Command) {
 		case check:
 			io.WriteString(cmd.OutOrStdout(), p.checkHelp(root, check)) //nolint:errcheck // there is nobody to tell
 		default:
-			// None of the flags that every command has means anything there.
+			// The persistent flags have no effect on the other commands.
 			root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
 			sdkHelp(cmd, args)
 		}
@@ -146,8 +146,8 @@ func (p *program[T]) ownHelp() []flagHelp {
 	return own
 }
 
-// groupHelp describes a group of flags: each with its environment variable and,
-// below, what it does and its default.
+// groupHelp describes a group of flags: each with its environment variable, its
+// effect and its default.
 func (p *program[T]) groupHelp(all *pflag.FlagSet, title string, group []flagHelp) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s:\n", title)

@@ -16,15 +16,15 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// isTerminal says whether a person watches f.
+// isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor is small
 
-// canRedraw says whether the terminal can draw over a line.
+// canRedraw reports whether the terminal can draw over a line.
 func canRedraw() bool { return os.Getenv("TERM") != "dumb" }
 
-// liveLine is the line on a terminal that shows how far a sync is, redrawn in
-// place. A nil liveLine shows nothing. It has no colours, so NO_COLOR needs no
-// care.
+// liveLine is a line on a terminal that shows the progress of a sync and is
+// redrawn in place. A nil liveLine shows nothing. It has no colours, so NO_COLOR
+// does not matter.
 type liveLine struct {
 	counter *connector.Counter
 	stats   *rest.Stats
@@ -51,7 +51,7 @@ func (l *liveLine) start(counter *connector.Counter, stats *rest.Stats) {
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return l.text() })))
 }
 
-// show replaces the counts with a phase that has none.
+// show replaces the counts by the name of a phase that has none.
 func (l *liveLine) show(phase string) {
 	if l != nil {
 		l.phase.Store(phase)
@@ -86,7 +86,7 @@ func (l *liveLine) stop() {
 	l.container = nil
 }
 
-// text is the line: phase, count, rate, time left, and what is waited for.
+// text is the line: phase, count, rate, time left, and what it waits for.
 func (l *liveLine) text() string {
 	if phase, _ := l.phase.Load().(string); phase != "" {
 		return phase
@@ -111,7 +111,7 @@ func (l *liveLine) because(reason string) string {
 	return l.vendor + " is out of reach (" + reason + ")"
 }
 
-// progressText says how far a phase is that has taken so long.
+// progressText describes the progress of a phase that has taken so long.
 func progressText(p connector.Progress, took time.Duration) string {
 	text := fmt.Sprintf("%s %s", p.Reading, connector.Thousands(p.Done))
 	known := p.Total >= p.Done && p.Total > 0

@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// acquire opens the file of that name in dir, or makes it, and locks it. The
-// lock ends when the file is closed, at the latest when the process ends.
+// acquire opens or makes the named file in dir and locks it. Closing the file, or
+// the end of the process, releases the lock.
 //
-// It fails with errLocked while another process, or this one, holds the lock,
-// and with errForeign for anything but a plain file that only this user may
-// use: in a shared directory anybody may have put it there.
+// It fails with errLocked if the file is locked already, by this process or
+// another. It fails with errForeign unless the file is a plain one that only this
+// user may use: in a shared directory, anybody may have made it.
 func acquire(dir *os.Root, name string) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
@@ -31,8 +31,8 @@ func acquire(dir *os.Root, name string) (*os.File, error) {
 	}
 }
 
-// lock locks an open file. It reports true if the file has lost its name
-// meanwhile: between opening and locking, its last holder may have removed it.
+// lock locks an open file. It returns again if the name now stands for another
+// file or none: the last holder may have removed the file before it was locked.
 func lock(f *os.File, dir *os.Root, name string) (again bool, err error) {
 	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):

@@ -9,9 +9,9 @@ import (
 
 const errSharingViolation = syscall.Errno(32)
 
-// acquire opens the file of that name in dir, or makes it, and shares it with
-// nobody until it is closed. It fails with errLocked while another process, or
-// this one, has it open.
+// acquire opens or makes the named file in dir and locks it. Closing the file, or
+// the end of the process, releases the lock. It fails with errLocked if the file
+// is open already, in this process or another.
 func acquire(dir *os.Root, name string) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
 	wide, err := syscall.UTF16PtrFromString(path)

@@ -13,14 +13,14 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// modulePath opens the name of every function of this module. The log tells
-// the connector's own entries from the SDK's by it.
+// modulePath starts the name of every function of this module. It tells the
+// connector's own log entries from the SDK's.
 const modulePath = "github.com/conductorone/baton-connectors/"
 
-// startLog sets up the log of a one-shot sync, in the context and for the
-// whole process. Without a terminal, or with --log-level, it is the SDK's log.
-// On a terminal it is quiet: warnings go to warned and nothing else is shown,
-// unless --log-path names a file for the whole log.
+// startLog sets up the log of a one-shot sync, in the context and for the whole
+// process. Without a terminal, or with --log-level, it is the SDK's log. On a
+// terminal nothing is logged, but --log-path may name a file for the log. In any
+// case, warnings also receives the connector's own warnings.
 func (p *program[T]) startLog(ctx context.Context, warnings *warnings) (context.Context, error) {
 	level := p.v.GetString("log-level")
 	paths := p.v.GetStringSlice("log-path")
@@ -42,10 +42,10 @@ func (p *program[T]) startLog(ctx context.Context, warnings *warnings) (context.
 	return ctxzap.ToContext(ctx, logger), nil
 }
 
-// filtered is the SDK's log without two things. Entries at level error and
-// above repeat the run's failure, which adds the cause and the next step. The
+// filtered is the SDK's log with two omissions. Entries at level error and above
+// only repeat the run's failure, which adds the cause and the next step. And the
 // SDK's warning of members who are not in the list of users names up to 25 of
-// them (ingest_invariants.go in baton-sdk v0.26.0), at Guru by e-mail address.
+// them (ingest_invariants.go in baton-sdk v0.26.0), by e-mail address at Guru.
 type filtered struct{ zapcore.Core }
 
 // With implements zapcore.Core.
@@ -72,7 +72,7 @@ const maxWarnings = 20
 // warnings collects the connector's own warnings of a run, each once. It is
 // safe for concurrent use.
 type warnings struct {
-	// show prints a new warning; nil to keep it only.
+	// show prints a new warning; nil for none.
 	show func(text string)
 
 	mu   sync.Mutex
@@ -86,7 +86,7 @@ func (w *warnings) list() []string {
 	return slices.Clone(w.seen)
 }
 
-// add keeps a warning and shows it, unless it is known.
+// add stores a new warning and shows it.
 func (w *warnings) add(text string) {
 	w.mu.Lock()
 	known := slices.Contains(w.seen, text) || len(w.seen) >= maxWarnings
@@ -115,8 +115,8 @@ func (w *warnings) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *za
 
 // Write implements zapcore.Core.
 func (w *warnings) Write(entry zapcore.Entry, fields []zap.Field) error {
-	// The caller is known only now. Requests that wait are shown by the live
-	// line and counted by the summary.
+	// The caller is not known earlier. The live line shows requests that wait,
+	// and the summary counts them.
 	if !ours(entry) || slices.ContainsFunc(fields, func(f zap.Field) bool { return f.Key == "wait" }) {
 		return nil
 	}

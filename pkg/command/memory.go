@@ -20,8 +20,8 @@ const (
 	oneShotGC = 400
 )
 
-// limitMemory sets the soft memory limit, less in a small container. It leaves
-// a GOMEMLIMIT of the user's alone.
+// limitMemory sets the soft memory limit, to less in a small container. It does
+// not change the user's GOMEMLIMIT.
 func limitMemory() {
 	provider := func() (uint64, error) {
 		if limit, err := memlimit.FromCgroup(); err == nil {
@@ -33,8 +33,8 @@ func limitMemory() {
 	_, _ = memlimit.SetGoMemLimitWithOpts(memlimit.WithRatio(1), memlimit.WithProvider(provider))
 }
 
-// collectLess trades memory for the time of a one-shot sync, within the soft
-// limit. It leaves a GOGC of the user's alone. A service keeps Go's default:
+// collectLess makes a one-shot sync faster and takes more memory, within the soft
+// limit. It does not change the user's GOGC. A service keeps Go's default, because
 // its two processes share a container.
 func collectLess() {
 	if os.Getenv("GOGC") == "" {

@@ -30,18 +30,17 @@ var errNoSpace = errors.New("no space left for temporary files")
 
 // oneShot syncs once into --file and prints the summary.
 //
-// The sync is written to a new c1z in a work directory. That file replaces
-// --file, at once and whole, after it has been closed, opened again and found
-// to hold a finished sync. Every other end leaves --file as it was. So --file
-// never holds half a sync, two runs cannot mix, and a run never continues an
-// old sync: the SDK would, for a week, and keep users who have been deleted
-// since.
+// It writes a new c1z in a work directory, closes it, opens it again and checks
+// that it holds a finished sync. Only then the new file replaces --file, in one
+// step. Every failure leaves --file as it was. So --file never holds part of a
+// sync, two runs never mix, and a run never continues an old sync. (The SDK
+// continues one for a week, with the users who were deleted since.)
 func (p *program[T]) oneShot(ctx context.Context) error {
 	began := time.Now()
 	collectLess()
 	signals := make(chan os.Signal, 2)
-	// Until the process ends: a signal that comes after the file was replaced
-	// must not turn the exit code into that of an interrupt.
+	// Signals are caught until the process ends: one that arrives after the file
+	// was replaced must not change the exit code.
 	signal.Notify(signals, endSignals()...)
 	ignoreBrokenPipes()
 
@@ -116,11 +115,11 @@ func (p *program[T]) print(s *summary) {
 	})
 }
 
-// errStuck says that the sync did not end when it was told to.
+// errStuck is the error of a sync that did not end when it was told to.
 var errStuck = errors.New("the sync did not stop")
 
-// waitFor waits for the end of a sync that was told to stop, for stopWait or
-// until a signal.
+// waitFor waits until a sync that was told to stop has ended. After stopWait, or
+// at a signal, it fails with errStuck.
 func waitFor(ended <-chan error, signals <-chan os.Signal) error {
 	select {
 	case err := <-ended:
@@ -131,8 +130,7 @@ func waitFor(ended <-chan error, signals <-chan os.Signal) error {
 	return errStuck
 }
 
-// read reads the vendor into a new c1z in dir, opens that file again and
-// returns what it holds.
+// read syncs the vendor into a new c1z in dir and verifies that file.
 func (p *program[T]) read(ctx context.Context, dir string, timeout time.Duration, dog *watchdog) (*result, error) {
 	file, err := p.openTarget(ctx, dir)
 	if err != nil {
@@ -200,8 +198,8 @@ func (p *program[T]) noSpace(dir string) *failure {
 		"%s: %s in %s; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
 }
 
-// explain turns the error of a sync into the run's failure. The SDK reports a
-// full disk in terms of its store, which lies in the work directory dir.
+// explain turns the error of a sync into the run's failure. The SDK's error of a
+// full disk names its store, which is in the work directory dir.
 func (p *program[T]) explain(err error, dir string) error {
 	if errors.Is(err, syscall.ENOSPC) {
 		return p.noSpace(dir)

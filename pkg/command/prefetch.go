@@ -52,10 +52,9 @@ func (p *pagePrefetch) close() {
 	p.reads.Wait()
 }
 
-// intercept is a server's interceptor. It answers from what was prefetched, or
-// calls handler, and then prefetches the page that follows. The request that a
-// page was read for gets its error. The error is then forgotten, so a retry
-// reads the page again.
+// intercept is a server's interceptor. It returns the prefetched answer, or calls
+// handler, and then prefetches the next page. The first request of a page gets
+// the error of its prefetch; a retry reads the page again.
 func (p *pagePrefetch) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	page, ok := request.(pageRequest)
 	if !ok {
@@ -108,7 +107,7 @@ func (p *pagePrefetch) start(request pageRequest, method string, handler grpc.Un
 	})
 }
 
-// requestKey tells requests apart.
+// requestKey differs for different requests.
 func requestKey(request proto.Message, method string) string {
 	body, _ := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	return method + " " + string(body)

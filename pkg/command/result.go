@@ -21,7 +21,7 @@ import (
 // result is a finished sync that has not replaced --file yet.
 type result struct {
 	summary summary
-	// file is the new c1z in the work directory, target what it replaces.
+	// file is the new c1z in the work directory; it replaces target.
 	file   string
 	target *target
 	// changes is the new file of --changes; nil if none was asked for.
@@ -41,8 +41,8 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	}
 	run := &runs[0]
 	found := c.counter.Take(run.id)
-	// To unpack the file takes seconds at a million memberships, so it is done
-	// only if its rows are read.
+	// Unpacking the file takes seconds at a million memberships, so it is
+	// unpacked only if its rows are read.
 	var store c1zstore.Store
 	if old.last != nil || !run.agrees(found) {
 		if store, err = dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir)); err != nil {
@@ -73,7 +73,8 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	return out, nil
 }
 
-// compareWith fills in what has changed since the sync in --file.
+// compareWith compares the new store with the sync in --file, and writes the file
+// of --changes.
 func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.Store, dir string, out *result) (err error) {
 	var rows *csv.Writer
 	if path := p.v.GetString(changesFlag); path != "" {
@@ -99,7 +100,7 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 	if old.last == nil {
 		return nil
 	}
-	debug.FreeOSMemory() // the sync's own, before another file is opened
+	debug.FreeOSMemory() // the memory of the sync, before another file is opened
 	var found changes
 	err = withStore(ctx, old.path, dir, func(before c1zstore.Store) error {
 		found, err = compare(ctx, before, now, rows)
@@ -113,7 +114,7 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 	return nil
 }
 
-// publish puts the file of --changes and the c1z in their places.
+// publish replaces --file, and then the file of --changes.
 func (r *result) publish() error {
 	if err := r.target.replace(r.file); err != nil {
 		if r.changes != nil {
@@ -127,8 +128,8 @@ func (r *result) publish() error {
 	return r.changes.put(filepath.Base(r.summary.ChangesFile), 0o600, nil)
 }
 
-// checkNamed fails if a sync of --sync-resources has not found all of them. The
-// SDK ignores those that it does not find.
+// checkNamed fails if the sync has not found a resource of --sync-resources. The
+// SDK ignores a resource that it does not find.
 func (p *program[T]) checkNamed(ctx context.Context, path, dir string) error {
 	ids := p.v.GetStringSlice("sync-resources")
 	if len(ids) == 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// serviceServer is a connector server that logs what each finished sync has
-// read. The SDK's daemon and AWS Lambda use it.
+// serviceServer is a connector server that logs the counts of each finished sync.
+// The SDK's daemon and AWS Lambda use it.
 type serviceServer struct {
 	types.ConnectorServer
 	counter *connector.Counter
@@ -27,7 +27,8 @@ type serviceServer struct {
 	waited            time.Duration
 }
 
-// Cleanup is called by the syncer when it has finished a sync, and only then.
+// Cleanup logs the counts of a sync. The syncer calls it after a finished sync,
+// and only then.
 func (s *serviceServer) Cleanup(ctx context.Context, request *v2.ConnectorServiceCleanupRequest) (*v2.ConnectorServiceCleanupResponse, error) {
 	response, err := s.ConnectorServer.Cleanup(ctx, request)
 	counts := s.counter.Take(request.GetActiveSyncId())
@@ -46,7 +47,7 @@ func (s *serviceServer) Cleanup(ctx context.Context, request *v2.ConnectorServic
 	return response, err
 }
 
-// Close passes on what the SDK asks of a server that it replaces.
+// Close closes the SDK's server. The SDK closes a server that it replaces.
 func (s *serviceServer) Close(ctx context.Context) error {
 	if closer, ok := s.ConnectorServer.(interface {
 		Close(ctx context.Context) error

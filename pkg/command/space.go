@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// minSpace is how many bytes the work directory's file system must have
-	// free. The SDK's store (Pebble, baton-sdk v0.26.0) crashes or never ends
-	// when it meets a full disk, so a sync ends before that. It is more than
-	// the store writes between two looks. The store reserves space for its log
-	// ahead, in steps of 70 MB, which counts as used.
+	// minSpace is how many bytes must be free in the file system of the work
+	// directory. On a full disk the SDK's store (Pebble, baton-sdk v0.26.0)
+	// crashes or never ends, so a sync ends before that. The store writes less
+	// than this between two checks. It reserves space for its log in steps of
+	// 70 MB, which counts as used.
 	minSpace = 16 << 20
-	// spaceEvery is how often the free space is looked at.
+	// spaceEvery is the time between two checks.
 	spaceEvery = 5 * time.Millisecond
 )
 

@@ -113,12 +113,12 @@ func writeJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// sayWait is how long a message may take to be written. Somebody may have
-// stopped reading the pipe.
+// sayWait is how long writing a message may take: the reader of a pipe may have
+// stopped reading.
 const sayWait = 2 * time.Second
 
-// say writes a message to stdout or stderr. It gives up after sayWait, and
-// where nobody reads any more: neither changes how the run ended.
+// say writes a message to stdout or stderr. It gives up after sayWait. A message
+// that cannot be written does not change how the run ends.
 func say(to *os.File, write func(io.Writer)) {
 	done := make(chan struct{})
 	go func() {
@@ -134,7 +134,7 @@ func say(to *os.File, write func(io.Writer)) {
 // look is the command that shows a c1z.
 func look(file string) string { return "baton resources -f " + shellWord(file) }
 
-// round keeps what a person reads of a duration.
+// round rounds a duration to the precision that a person reads.
 func round(d time.Duration) time.Duration {
 	if d < 10*time.Second {
 		return d.Round(10 * time.Millisecond)
@@ -142,7 +142,7 @@ func round(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
-// shellWord quotes a path for a shell where it must be.
+// shellWord quotes a path for a shell, if it needs quotes.
 func shellWord(path string) string {
 	if !strings.ContainsFunc(path, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:\\", r)

@@ -29,10 +29,10 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// runSync runs one sync into the new file path, with the SDK's own syncer in
-// this process, and returns once the file is closed. The connector is reached
-// through gRPC, as the SDK does it: requests are validated and an answer above
-// 4 MiB fails. called is called for each call of the syncer.
+// runSync runs one sync into the new file path, with the SDK's syncer in this
+// process, and closes the file. The syncer calls the connector by gRPC, as in the
+// SDK: requests are validated, and an answer above 4 MiB fails. It runs called at
+// each call of the syncer.
 func runSync(ctx context.Context, name string, server types.ConnectorServer, path string, called func(), options []sdksync.SyncOpt) error {
 	client, stop, err := connect(ctx, name, server, called)
 	if err != nil {
@@ -46,7 +46,7 @@ func runSync(ctx context.Context, name string, server types.ConnectorServer, pat
 	return errors.Join(syncer.Sync(ctx), syncer.Close(context.WithoutCancel(ctx)))
 }
 
-// connect serves a connector on an in-memory listener and returns a client of
+// connect serves a connector on an in-memory listener and returns a client for
 // it. stop ends both.
 func connect(ctx context.Context, name string, server types.ConnectorServer, called func()) (client types.ConnectorClient, stop func(), err error) {
 	listener := bufconn.Listen(1 << 20)
@@ -84,7 +84,7 @@ func counted(called func()) grpc.UnaryServerInterceptor {
 	}
 }
 
-// withLog gives calls the log of the run.
+// withLog puts the log of the run into the context of each call.
 func withLog(run context.Context) grpc.UnaryServerInterceptor {
 	logger := ctxzap.Extract(run)
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -92,29 +92,29 @@ func withLog(run context.Context) grpc.UnaryServerInterceptor {
 	}
 }
 
-// recovered turns a panic in the connector into an Internal error that names
-// the place.
+// recovered turns a panic in the connector into an Internal error that names the
+// line of code.
 func recovered(name string) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
 		defer func() {
 			if crash := recover(); crash != nil {
 				err = status.Errorf(codes.Internal, "%s: the connector crashed at %s (%v); this is a fault in the connector, please report it",
-					name, crashSite(), crash)
+					name, panicLine(), crash)
 			}
 		}()
 		return handler(ctx, request)
 	}
 }
 
-// crashSite is the function and line of this module that panicked last. It is
-// called by the function that recovers.
-func crashSite() string {
+// panicLine returns the function and line of this module that panicked. The
+// function that recovers calls it.
+func panicLine() string {
 	callers := make([]uintptr, 64)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers)])
 	for {
 		frame, more := frames.Next()
-		if place, ok := strings.CutPrefix(frame.Function, modulePath); ok {
-			return fmt.Sprintf("%s:%d", place, frame.Line)
+		if function, ok := strings.CutPrefix(frame.Function, modulePath); ok {
+			return fmt.Sprintf("%s:%d", function, frame.Line)
 		}
 		if !more {
 			return "an unknown place"
@@ -135,7 +135,7 @@ func (s *oneShotServer) Validate(ctx context.Context, request *v2.ConnectorServi
 	var fault *rest.Error
 	switch _, err := s.connector.Validate(ctx); {
 	case err == nil:
-		// By the version the syncer knows that it can name the sync in its calls.
+		// The version tells the syncer to name the sync in its calls.
 		return v2.ConnectorServiceValidateResponse_builder{SdkVersion: sdk.Version}.Build(), nil
 	case errors.As(err, &fault) && fault.Refused:
 		return nil, err
@@ -144,9 +144,9 @@ func (s *oneShotServer) Validate(ctx context.Context, request *v2.ConnectorServi
 	}
 }
 
-// syncOptions are the SDK's options for the settings of this run. They are
-// those that the SDK derives from the same settings (pkg/cli/commands.go and
-// pkg/tasks/local/syncer.go in baton-sdk v0.26.0).
+// syncOptions returns the syncer's options for the settings of this run, as the
+// SDK derives them (pkg/cli/commands.go and pkg/tasks/local/syncer.go in baton-sdk
+// v0.26.0).
 func (p *program[T]) syncOptions(dir string) ([]sdksync.SyncOpt, error) {
 	workers := defaultWorkers
 	if p.v.GetBool("parallel-sync") {
@@ -200,7 +200,7 @@ func (p *program[T]) syncOptions(dir string) ([]sdksync.SyncOpt, error) {
 	return options, nil
 }
 
-// externalTraits reads trait names such as user, App or TRAIT_GROUP.
+// externalTraits parses trait names such as user, App or TRAIT_GROUP.
 func externalTraits(names []string) ([]v2.ResourceType_Trait, error) {
 	var traits []v2.ResourceType_Trait
 	for _, name := range names {

@@ -12,8 +12,8 @@ import (
 // tempEnv names the variables that os.TempDir reads.
 var tempEnv = []string{"TMPDIR"}
 
-// endSignals are the signals that end a one-shot sync, without those that
-// whoever started the process had it ignore (nohup, a background job).
+// endSignals are the signals that end a one-shot sync, without those that the
+// process was started to ignore (nohup, a background job).
 func endSignals() []os.Signal {
 	var signals []os.Signal
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
@@ -41,7 +41,7 @@ func adopt(f *os.File, mode os.FileMode, owner fs.FileInfo) error {
 	return f.Chmod(mode)
 }
 
-// ownedByUs says whether a file belongs to this process's user.
+// ownedByUs reports whether a file belongs to this process's user.
 func ownedByUs(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Geteuid()
@@ -63,5 +63,5 @@ func renameOpen(f *os.File, dir *os.Root, from, to string) error {
 	return dir.Rename(from, to)
 }
 
-// isPrivate says whether nobody but its owner may use a file or directory.
+// isPrivate reports whether only its owner may use a file or directory.
 func isPrivate(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 == 0 }

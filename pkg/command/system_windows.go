@@ -17,7 +17,7 @@ func ignoreBrokenPipes() {}
 // adopt does nothing: a file has the permissions of its directory.
 func adopt(*os.File, os.FileMode, fs.FileInfo) error { return nil }
 
-// ownedByUs says whether a file belongs to this process's user. The directory's
+// ownedByUs reports whether a file belongs to this process's user. The directory's
 // permissions decide that here.
 func ownedByUs(fs.FileInfo) bool { return true }
 
@@ -33,6 +33,6 @@ func renameOpen(f *os.File, dir *os.Root, from, to string) error {
 	return dir.Rename(from, to)
 }
 
-// isPrivate says whether nobody but its owner may use a file or directory. The
+// isPrivate reports whether only its owner may use a file or directory. The
 // directory's permissions decide that here.
 func isPrivate(fs.FileInfo) bool { return true }

@@ -8,8 +8,8 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/uotel"
 )
 
-// startTelemetry sends traces and logs to the collector of the SDK's --otel
-// settings, if there is one. stop sends the rest, for at most 5 s.
+// startTelemetry starts sending traces and logs to the collector of the SDK's
+// --otel settings, if there is one. stop sends the rest within 5 s.
 func (p *program[T]) startTelemetry(ctx context.Context) (_ context.Context, stop func(), err error) {
 	endpoint := p.v.GetString("otel-collector-endpoint")
 	if endpoint == "" {

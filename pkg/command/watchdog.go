@@ -16,14 +16,14 @@ var stallLimit = 15 * time.Minute
 // 16.
 const exitStalled = 17
 
-// watchdog tells when a sync makes no progress: the vendor is not asked, the
-// syncer makes no call, and no announced wait is under way.
+// watchdog detects a sync without progress: no request to the vendor, no call of
+// the syncer, and no announced wait.
 type watchdog struct {
 	limit time.Duration
 	now   func() time.Time
 	// steps counts the syncer's calls.
 	steps atomic.Int64
-	// client is set when the connector is there.
+	// client is set when the connector has been made.
 	client atomic.Pointer[connected]
 }
 
@@ -55,8 +55,8 @@ func (w *watchdog) watch(ctx context.Context) <-chan struct{} {
 	return stalled
 }
 
-// progress counts what was done so far and says whether the sync waits because
-// the vendor limits requests or is out of reach.
+// progress counts the requests and calls so far, and reports whether the sync
+// waits because the vendor limits requests or is out of reach.
 func (w *watchdog) progress() (steps int64, waits bool) {
 	steps = w.steps.Load()
 	if c := w.client.Load(); c != nil {
@@ -66,7 +66,7 @@ func (w *watchdog) progress() (steps int64, waits bool) {
 	return steps, waits
 }
 
-// doing says in a few words what the sync did last.
+// doing describes the last activity of the sync in a few words.
 func (w *watchdog) doing() string {
 	if c := w.client.Load(); c != nil {
 		if p := c.counter.Progress(); p.Reading != "" {

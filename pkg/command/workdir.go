@@ -13,28 +13,27 @@ import (
 )
 
 var (
-	// errLocked says that somebody else holds a lock.
+	// errLocked: another process, or this one, holds the lock.
 	errLocked = errors.New("locked by another process")
-	// errForeign says that a file or directory is not this user's alone.
+	// errForeign: others may use the file or directory.
 	errForeign = errors.New("not a plain file or directory that only this user may use")
 )
 
-// workDirLock is the file in a work directory that its owner keeps locked.
+// workDirLock is the file in a work directory that its owner locks.
 const workDirLock = "baton.lock"
 
-// workDir is a process's private directory for temporary files. The SDK leaves
-// up to hundreds of megabytes behind when it is stopped. In a work directory
-// they are removed when its owner ends or, if the owner was killed, when the
-// next run starts.
+// workDir is a process's private directory for temporary files. A stopped SDK
+// leaves up to hundreds of megabytes behind. They are removed when the process
+// ends or, if it was killed, when the next run starts.
 type workDir struct {
 	path string
 	root *os.Root
 	lock *os.File
 }
 
-// newWorkDir makes a private directory in base. First it removes those that
-// killed runs of the same connector left there. It does not look at process
-// ids, which repeat from container to container.
+// newWorkDir makes and locks a work directory in base. First it removes the work
+// directories that killed runs of the same connector left there. Locks tell who
+// is alive; process ids repeat from container to container.
 func newWorkDir(base, name string) (*workDir, error) {
 	base, err := filepath.Abs(base)
 	if err != nil {
@@ -50,7 +49,7 @@ func newWorkDir(base, name string) (*workDir, error) {
 		if err == nil {
 			return dir, nil
 		}
-		// Another run took it for stale before it was locked, or is about to.
+		// Another run may have removed it, or be about to, before it was locked.
 		if !errors.Is(err, errLocked) && !errors.Is(err, os.ErrNotExist) {
 			_ = os.Remove(path)
 			return nil, fmt.Errorf("cannot make a directory for temporary files: %w; point BATON_TMPDIR to a writable directory", err)
@@ -59,8 +58,8 @@ func newWorkDir(base, name string) (*workDir, error) {
 	return nil, fmt.Errorf("cannot make a directory for temporary files in %s", base)
 }
 
-// takeWorkDir opens and locks a work directory. It fails with errForeign for a
-// link and for a directory that others may use, with errLocked for one in use.
+// takeWorkDir opens and locks a work directory. It fails with errForeign if path
+// is a link or others may use the directory, and with errLocked if it is in use.
 func takeWorkDir(path string) (*workDir, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -76,7 +75,8 @@ func takeWorkDir(path string) (*workDir, error) {
 	return nil, err
 }
 
-// use puts all temporary files of this process and its children there. The SDK writes some to the system's directory, whatever it is told.
+// use makes this process and its children write all temporary files to the
+// directory. The SDK writes some to the system's directory, whatever its settings.
 func (s *workDir) use() error {
 	for _, name := range append(tempEnv, tempdir.EnvVar) {
 		if err := os.Setenv(name, s.path); err != nil {
@@ -86,9 +86,8 @@ func (s *workDir) use() error {
 	return nil
 }
 
-// remove deletes the directory, the lock last: if something cannot be deleted,
-// or the process is killed meanwhile, the next start finds the lock and deletes
-// the rest.
+// remove deletes the directory, and its lock last. If that fails halfway, the
+// next run finds the lock and deletes the rest.
 func (s *workDir) remove() {
 	entries, err := s.entries()
 	for _, entry := range entries {
@@ -97,8 +96,8 @@ func (s *workDir) remove() {
 		}
 	}
 	if err == nil {
-		// While it is locked, so that nobody takes it over. Windows cannot
-		// delete an open file.
+		// Delete the lock while it is held, so that nobody takes it over. Windows
+		// cannot delete an open file.
 		if s.root.Remove(workDirLock) != nil {
 			_ = s.lock.Close()
 			_ = s.root.Remove(workDirLock)
@@ -109,7 +108,7 @@ func (s *workDir) remove() {
 	_ = os.Remove(s.path) // where an open directory cannot be deleted
 }
 
-// close ends the use of the directory.
+// close unlocks the directory and leaves it.
 func (s *workDir) close() {
 	_ = s.lock.Close()
 	_ = s.root.Close()
@@ -117,19 +116,19 @@ func (s *workDir) close() {
 
 func (s *workDir) entries() ([]fs.DirEntry, error) { return fs.ReadDir(s.root.FS(), ".") }
 
-// release deletes the directory if it is empty. Otherwise the SDK may still
-// write to it, because a daemon's sync goes on for a moment after an interrupt
-// and crashes if its files are gone. The next start deletes them.
+// release deletes the directory if it is empty. Otherwise it leaves the directory
+// to the next run: after an interrupt, the SDK's daemon may still write to it for
+// a moment, and crashes if its files are gone.
 func (s *workDir) release() {
-	if entries, err := s.entries(); err == nil && len(entries) <= 1 { // the lock
+	if entries, err := s.entries(); err == nil && len(entries) <= 1 { // only the lock
 		s.remove()
 		return
 	}
 	s.close()
 }
 
-// reclaim removes the work directories of killed runs: this user's private
-// directories with a name like a run's and a lock that nobody holds.
+// reclaim removes the work directories of killed runs of a connector: private
+// directories of this user, with such a name and a lock that nobody holds.
 func reclaim(base, name string) {
 	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(name) + `-[0-9]+-[0-9]+$`)
 	entries, err := os.ReadDir(base)
@@ -146,9 +145,9 @@ func reclaim(base, name string) {
 	}
 }
 
-// belongsToARun returns nil for the open directory of a run: it is no link, it
-// is this user's alone, and it has a lock or is still empty because the run was
-// killed before it made one.
+// belongsToARun fails with errForeign unless the open directory is one of a run:
+// no link, private to this user, and with a lock file, or empty because the run
+// was killed before it made one.
 func belongsToARun(root *os.Root, path string) error {
 	there, err := os.Lstat(path)
 	if err != nil {
