@@ -121,8 +121,8 @@ func guruBehaviours() []behaviour {
 			but: "the group without grants, with a warning",
 		},
 		{
-			name: "group-members-404", does: "answers 404 to the members of a group that exists",
-			code: codes.FailedPrecondition, words: []string{"members", "group that exists"},
+			name: "group-members-404", does: "answers 404 to the members of every group that exists",
+			code: codes.FailedPrecondition, words: []string{"list the members of a group", "/members"},
 		},
 		{
 			name: "group-hidden", does: "answers 404 to a group and to its members, and lists it all the same",
