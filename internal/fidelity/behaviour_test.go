@@ -46,6 +46,9 @@ type behaviour struct {
 	// alone does not show it.
 	connector bool
 
+	// silent says that the rows of Guru's members name no groups.
+	silent bool
+
 	// code is that of the error; OK where the c1z must hold the truth.
 	code codes.Code
 	// words must all be in the error.
@@ -126,6 +129,9 @@ func (b behaviour) simulated(t testing.TB, vendor string) *fixture.Vendor {
 		size = *b.size
 	}
 	opts := append(slices.Clone(b.more), simulator.WithFast(), simulator.WithMemory())
+	if vendor == ofGuru && !b.silent { // as documented
+		opts = append(opts, simulator.WithFault("rows-name-groups"))
+	}
 	fault := b.fault
 	if fault == "" {
 		fault = b.name

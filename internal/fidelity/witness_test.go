@@ -28,6 +28,13 @@ func witnessBehaviours() []behaviour {
 			code: codes.Aborted, words: []string{"230 users were listed", "233"}, but: "users who are left out of a list look the same",
 		},
 	}
+	all = append(all, behaviour{
+		vendor: ofGuru, name: "group-not-listed", does: "leaves a group out of both lists of groups, though its members' rows name it and it can be read",
+		code: codes.FailedPrecondition, words: []string{"1 groups that users' own rows name are missing from the list of groups", "may not see all groups"},
+	}, behaviour{
+		vendor: ofGuru, name: "member-not-listed", does: "leaves a member out of a group's list, though the member's row names the group",
+		code: codes.FailedPrecondition, words: []string{"memberships that users' own rows state are missing", "on a second reading too"},
+	})
 	for i := range all { // pkg/connector compares lists
 		all[i].connector = all[i].code != codes.OK
 		all[i].warm = all[i].connector
@@ -36,6 +43,13 @@ func witnessBehaviours() []behaviour {
 		{
 			vendor: ofRudderStack, name: "errors-as-empty-lists", on: users, from: 2, does: "answers with totalResults 0, no rows, and errors or rows of another name beside them",
 			code: codes.FailedPrecondition, words: []string{"list users", "no rows, but an error or another list beside them"},
+		},
+		{
+			vendor: ofGuru, name: "rows-name-all-groups", warm: true, connector: true, does: "names groups in members' rows that most of them are not in",
+			warns: "these rows are not relied on", but: "by the groups' lists, with a warning",
+		},
+		{
+			vendor: ofGuru, name: "rows-without-groups", fault: "-", silent: true, does: "names no groups in members' rows",
 		},
 		{
 			vendor: ofGuru, name: "usergroups-part", does: "lists groups at /groups that /groups/usergroups leaves out",

@@ -80,6 +80,30 @@ var witnessFaults = []Fault{
 			return append(rows, map[string]any{"id": uuid("alone", 0), "name": "Ann Lee", "groupIdentifier": "ann", "singleUser": true, "modifiable": false})
 		}),
 	},
+	naming("rows-name-groups", Right, "the rows of /members name their users' groups", nil, nil),
+	naming("group-not-listed", Fails, "the rows of /members name a group that neither list of groups has; it can be read by its id", nil,
+		func(_ *Server, r *http.Request, rows []any) []any {
+			if !isGroupList(r) {
+				return rows
+			}
+			return rows[:max(1, len(rows)-1)]
+		}),
+	naming("member-not-listed", Fails, "the rows of /members name groups whose lists leave out their last member", nil,
+		func(_ *Server, r *http.Request, rows []any) []any {
+			if !isMembersOfGroup(r) || len(rows) < 2 {
+				return rows
+			}
+			return rows[:len(rows)-1]
+		}),
+	naming("rows-name-all-groups", Right, "the rows of /members name every group, whoever is in it",
+		func(s *Server) func(*Person, []ownGroup) []ownGroup {
+			return func(*Person, []ownGroup) (all []ownGroup) {
+				for _, t := range s.dir.teams {
+					all = append(all, ownGroup{t.ID, t.Name, "MEMBER"})
+				}
+				return all
+			}
+		}, nil),
 	{
 		Name: "owner-not-listed", Vendor: "guru", Outcome: Either, What: "the user of the token is not in the list of members",
 		wrap: rewritten(func(_ *Server, r *http.Request, body any) any {
@@ -113,4 +137,24 @@ var witnessFaults = []Fault{
 			member["id"], member["groupIdentifier"], member["numberOfMembers"] = uuid("group", i), "sales", 7
 		}),
 	},
+}
+
+// naming has the rows of /members name groups, and changes lists.
+func naming(name, outcome, what string, own func(*Server) func(*Person, []ownGroup) []ownGroup, change func(*Server, *http.Request, []any) []any) Fault {
+	f := Fault{Name: name, Vendor: "guru", Outcome: outcome, What: what, seed: func(s *Server) {
+		v := s.vendor.(*guru) //nolint:forcetypeassert // WithFault has checked the vendor
+		v.stateGroups = true
+		if own != nil {
+			v.ownGroups = own(s)
+		}
+	}}
+	if change != nil {
+		f.wrap = rewritten(func(s *Server, r *http.Request, body any) any {
+			if rows, ok := body.([]any); ok {
+				return change(s, r, rows)
+			}
+			return body
+		})
+	}
+	return f
 }

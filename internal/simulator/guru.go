@@ -64,6 +64,38 @@ type guru struct {
 	memberRows int  // rows of a page of a group's members; 0 as documented
 	lenient    bool // takes a blank for a plus in tokens
 	emptyList  func(w http.ResponseWriter)
+	// stateGroups says that the rows of /members name the groups of their users.
+	stateGroups bool
+	// ownGroups changes what they name; nil for nothing.
+	ownGroups func(p *Person, groups []ownGroup) []ownGroup
+}
+
+// ownGroup is a group as a row of /members names it.
+type ownGroup struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Role string `json:"role"`
+}
+
+// groupsOf are the groups that a row of /members names, All Members among them,
+// as Guru documents it.
+func (v *guru) groupsOf(p *Person) []ownGroup {
+	groups := []ownGroup{}
+	if !v.stateGroups {
+		return groups
+	}
+	v.dir.mu.RLock()
+	defer v.dir.mu.RUnlock()
+	for _, t := range v.dir.teams {
+		in := func(m Member) bool { return !m.Nested && v.dir.fold(m.ID) == v.dir.fold(p.ID) }
+		if t.Everyone || slices.ContainsFunc(t.Members, in) {
+			groups = append(groups, ownGroup{t.ID, t.Name, "MEMBER"})
+		}
+	}
+	if v.ownGroups != nil {
+		groups = v.ownGroups(p, groups)
+	}
+	return groups
 }
 
 func (v *guru) prefix() string { return "/gateway/api/v1" }
@@ -311,18 +343,22 @@ func guruTime(t time.Time) string {
 }
 
 func (v *guru) memberRow(p *Person) []byte {
-	return v.dir.row(&p.rows[0], func() []byte {
+	slot := &p.rows[0]
+	if v.stateGroups { // which change while the person does not
+		slot = new([]byte)
+	}
+	return v.dir.row(slot, func() []byte {
 		row := struct {
 			ID             string            `json:"id"`
 			DateCreated    string            `json:"dateCreated,omitempty"`
 			User           guruUser          `json:"user"`
-			Groups         []any             `json:"groups"`
+			Groups         []ownGroup        `json:"groups"`
 			UserAttributes map[string]string `json:"userAttributes"`
 			HighestRole    string            `json:"highestRole,omitempty"`
 			Token          string            `json:"token,omitempty"`
 			ManagedBySCIM  bool              `json:"managedByScim"`
 		}{
-			ID: p.ID, DateCreated: guruTime(p.Created), User: p.guruUser(), Groups: []any{},
+			ID: p.ID, DateCreated: guruTime(p.Created), User: p.guruUser(), Groups: v.groupsOf(p),
 			UserAttributes: map[string]string{"BILLING_TYPE": guruBilling}, HighestRole: p.Role, ManagedBySCIM: p.managed(),
 		}
 		row.User.ProfilePicURL = "https://pics.example.com/" + p.UUID

@@ -15,12 +15,14 @@ import (
 )
 
 // crossChecks compares the parts of a sync: the members of groups with the
-// users, the rows of a list with the vendor's own count. Each part can look right
-// while the whole is wrong.
+// users, the rows of a list with the vendor's own count, the lists of groups with
+// what the users' own rows state (witness). Each part can look right while the
+// whole is wrong.
 //
 // A check needs all pages of a sync in one process. It is off where calls are
 // spread over processes, as on AWS Lambda, and for a sync that continues in
-// another process. It remembers a fingerprint of 8 bytes for each user and group.
+// another process. It remembers a fingerprint of 8 bytes for each user and group,
+// and at most as much for each membership that users' own rows state.
 type crossChecks struct {
 	now func() time.Time
 
@@ -41,6 +43,8 @@ type observation struct {
 	// fingerprint of a group's id or of a token. It is nil before all groups are
 	// listed, and if this process has not seen all of them.
 	open map[uint64]struct{}
+	// witness is what users' own rows say of their groups.
+	witness witness
 }
 
 // listing is a list that is read page by page.
@@ -69,11 +73,6 @@ func (l *listing) add(token, next string, total int) {
 		l.total = 0
 	}
 	l.next = next
-}
-
-func (l *listing) has(id string) bool {
-	_, found := l.ids[directory.Fingerprint(id)]
-	return found
 }
 
 // complete reports whether all pages of the list were seen.
@@ -119,6 +118,7 @@ func (c *crossChecks) addUsers(syncID, token string, page directory.Page[directo
 		for i := range page.Rows {
 			o.users.ids[directory.Fingerprint(page.Rows[i].ID)] = struct{}{}
 		}
+		o.witness.users(page.Rows, token == "")
 		return o.users.countFault("users")
 	})
 }
@@ -131,6 +131,7 @@ func (c *crossChecks) addGroups(syncID, token string, page directory.Page[direct
 		for i := range page.Rows {
 			o.groups.ids[directory.Fingerprint(page.Rows[i].ID)] = struct{}{}
 		}
+		o.witness.list(page.Rows, token == "")
 		o.members, o.unlisted, o.examples, o.open = 0, 0, nil, nil
 		if o.groups.complete() {
 			o.open = map[uint64]struct{}{}
@@ -148,14 +149,15 @@ func (c *crossChecks) addGroups(syncID, token string, page directory.Page[direct
 
 // addMembers records a page of the members of one group.
 func (c *crossChecks) addMembers(ctx context.Context, syncID, group string, page directory.Page[directory.Member]) error {
+	in := directory.Fingerprint(group)
 	return c.in(syncID, func(o *observation) error {
 		for i := range page.Rows {
-			o.add(page.Rows[i])
+			o.add(in, page.Rows[i])
 		}
 		if page.Next != "" {
 			return nil
 		}
-		return o.closed(ctx, directory.Fingerprint(group))
+		return o.closed(ctx, in)
 	})
 }
 
@@ -164,7 +166,7 @@ func (c *crossChecks) addMembers(ctx context.Context, syncID, group string, page
 func (c *crossChecks) addMemberships(ctx context.Context, syncID, token string, page directory.Page[directory.Membership]) error {
 	return c.in(syncID, func(o *observation) error {
 		for i := range page.Rows {
-			o.add(page.Rows[i].Member)
+			o.add(directory.Fingerprint(page.Rows[i].GroupID), page.Rows[i].Member)
 		}
 		if o.open != nil {
 			for _, next := range append([]string{page.Next}, page.Siblings...) {
@@ -177,13 +179,16 @@ func (c *crossChecks) addMemberships(ctx context.Context, syncID, token string, 
 	})
 }
 
-func (o *observation) add(m directory.Member) {
+// add notes a member of the group with a fingerprint.
+func (o *observation) add(group uint64, m directory.Member) {
 	o.members++
-	list := &o.users
+	list, id := &o.users, directory.Fingerprint(m.ID)
 	if m.IsGroup {
 		list = &o.groups
+	} else {
+		o.witness.member(group, id)
 	}
-	if list.has(m.ID) {
+	if _, found := list.ids[id]; found {
 		return
 	}
 	o.unlisted++

@@ -107,6 +107,9 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 	if err := s.checks.addMembers(ctx, opts.SyncID, id, page); err != nil {
 		return nil, nil, s.failed("list the members of a group", err)
 	}
+	if err := s.checks.hearWitness(ctx, opts.SyncID, s.source); err != nil {
+		return nil, nil, s.failed("compare groups with what their members' own rows say", err)
+	}
 	grants := make([]*v2.Grant, 0, len(page.Rows))
 	for _, row := range page.Rows {
 		one, err := newGrant(id, row)
@@ -137,6 +140,9 @@ func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ str
 	}
 	if err := s.checks.addMemberships(ctx, opts.SyncID, opts.PageToken.Token, page); err != nil {
 		return nil, nil, s.failed("list group memberships", err)
+	}
+	if err := s.checks.hearWitness(ctx, opts.SyncID, s.source); err != nil {
+		return nil, nil, s.failed("compare groups with what their members' own rows say", err)
 	}
 	grants := make([]*v2.Grant, 0, len(page.Rows))
 	for _, row := range page.Rows {
@@ -184,7 +190,7 @@ func groupResource(g *directory.Group) (*v2.Resource, error) {
 		trait = append(trait, rs.WithGroupSourceType(rs.GroupSourceTypeBuiltIn))
 	case directory.OriginDirectory:
 		trait = append(trait, rs.WithGroupSourceType(rs.GroupSourceTypeDirectorySynced))
-	case directory.OriginNotStated:
+	case directory.OriginNotStated, directory.OriginPersonal:
 	}
 	return rs.NewGroupResource(displayName(g.Name, g.ID), groupType, g.ID, trait, options...)
 }

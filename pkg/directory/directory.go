@@ -33,6 +33,10 @@ type User struct {
 	EmployeeID string
 	// Service marks an account that belongs to a program, not to a person.
 	Service bool
+	// Groups has the ids of the groups that the user's own row names, if the
+	// vendor tells memberships twice; nil if the row says nothing. They grant
+	// nothing: pkg/connector compares them with the groups' lists of members.
+	Groups []string
 	// CreatedAt is zero if the vendor does not state it.
 	CreatedAt time.Time
 	// Profile holds further statements of the vendor that help a reviewer.
@@ -71,6 +75,8 @@ const (
 	OriginNotStated GroupOrigin = iota
 	// OriginBuiltIn: the vendor maintains the group, such as one of all users.
 	OriginBuiltIn
+	// OriginPersonal: the vendor makes the group for a single user.
+	OriginPersonal
 	// OriginDirectory: the group comes from the customer's own directory, such
 	// as by SCIM.
 	OriginDirectory

@@ -10,7 +10,7 @@ import (
 // names are those of all fields that this package reads.
 var names = []string{
 	"id", "user", "status", "email", "firstName", "lastName", "userType", "dateCreated", "highestRole", "managedByScim",
-	"userAttributes", "BILLING_TYPE", "name", "groupIdentifier", "modifiable", "numberOfMembers", "group", "type", "tokenType", "team", "singleUser",
+	"userAttributes", "BILLING_TYPE", "name", "groupIdentifier", "modifiable", "numberOfMembers", "group", "type", "tokenType", "team", "singleUser", "groups",
 }
 
 // exactNames returns a JSON text in which no field has one of the names in

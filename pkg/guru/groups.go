@@ -316,6 +316,8 @@ func (r *groupRow) group() (directory.Group, error) {
 		g.Origin = directory.OriginDirectory
 	case r.builtIn():
 		g.Origin = directory.OriginBuiltIn
+	case r.SingleUser.Value:
+		g.Origin = directory.OriginPersonal
 	}
 	return g, nil
 }

@@ -224,6 +224,7 @@ func TestUsersAsDocumented(t *testing.T) {
 	want, _ := json.Marshal(directory.User{
 		ID: "ann@example.com", Login: "Ann@Example.com", DisplayName: "Ann Lee",
 		Emails:       []directory.Email{{Address: "Ann@Example.com", Primary: true}},
+		Groups:       []string{"g1"},
 		StatusDetail: "ACTIVE", CreatedAt: time.Date(2022, 2, 9, 22, 1, 59, 136e6, time.UTC),
 		Profile: map[string]any{
 			"user_id": "0c7e-Ann@Example.com", "status": "ACTIVE", "first_name": "Ann", "last_name": "Lee", "user_type": "USER",

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,26 @@ func TestARowsTokenIsNeverCopied(t *testing.T) {
 	}
 }
 
+// TestARowNamesItsGroups: what cannot be read of them says nothing, and is no
+// reason to fail a row.
+func TestARowNamesItsGroups(t *testing.T) {
+	t.Parallel()
+	for groups, want := range map[string][]string{
+		`[{"id":"g1","name":"Sales","role":"MEMBER"},{"id":"g2"}]`: {"g1", "g2"},
+		`[]`: nil, ` [ ] `: nil, `null`: nil, `"g1"`: nil, `7`: nil, `{}`: nil, `{"id":"g1"}`: nil,
+		`[{"id":7}]`: nil, `[{"name":"Sales"}]`: nil, `[{"id":"g1"},{"id":""}]`: nil, `["g1"]`: nil, `[null]`: nil,
+		`[{"id":"g1","members":[{"id":"x"}]}]`: {"g1"},
+	} {
+		var one userRow
+		if err := json.Unmarshal([]byte(`{"id":"a@example.com","user":{"email":"a@example.com"},"groups":`+groups+`}`), &one); err != nil {
+			t.Fatalf("%s: %v", groups, err)
+		}
+		if got := one.user().Groups; !slices.Equal(got, want) {
+			t.Errorf("%s is read as %q", groups, got)
+		}
+	}
+}
+
 func TestAMemberNeedsItsIDOnly(t *testing.T) {
 	t.Parallel()
 	for row, want := range map[string]string{
@@ -259,8 +280,8 @@ func TestFieldNamesAreExact(t *testing.T) {
 		`[{"status":"ACTIVE","STATUS":"X","Id":1}]`:    `[{"status":"ACTIVE","~~~~~~":"X","~~":1}]`,
 		`{"\u0053tatus" : "X","s\u0074atus":"ACTIVE"}`: `{"~~~~~~~~~~~" : "X","s\u0074atus":"ACTIVE"}`,
 		`{"ſtatus":"X"}`: `{"~~~~~~~":"X"}`,
-		`{"name":"STATUS","note":"say \"Status\": no"}`:     `{"name":"STATUS","note":"say \"Status\": no"}`,
-		`{"profilePicUrl":"https://x","Groups":[],"":"Id"}`: `{"profilePicUrl":"https://x","Groups":[],"":"Id"}`,
+		`{"name":"STATUS","note":"say \"Status\": no"}`:      `{"name":"STATUS","note":"say \"Status\": no"}`,
+		`{"profilePicUrl":"https://x","Folders":[],"":"Id"}`: `{"profilePicUrl":"https://x","Folders":[],"":"Id"}`,
 		`{"STATUS`: `{"STATUS`, `{"STATUS"`: `{"STATUS"`, ``: ``, `"\`: `"\`,
 	} {
 		if got := string(exactNames([]byte(text))); got != want {

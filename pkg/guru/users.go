@@ -3,6 +3,7 @@ package guru
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -90,8 +91,36 @@ type userRow struct {
 	HighestRole    rest.Text               `json:"highestRole"`
 	ManagedByScim  rest.Bool               `json:"managedByScim"`
 	UserAttributes rest.Object[attributes] `json:"userAttributes"`
+	Groups         ownGroups               `json:"groups"`
 
 	key string
+}
+
+// ownGroups are the ids of the groups that a row names, nil where that cannot be
+// read: a row is not failed for what it says twice.
+type ownGroups []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (g *ownGroups) UnmarshalJSON(b []byte) error {
+	*g = nil
+	if len(b) <= len("[]") {
+		return nil
+	}
+	var rows []struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(b, &rows) != nil {
+		return nil //nolint:nilerr // see above
+	}
+	ids := make([]string, 0, len(rows))
+	for i := range rows {
+		if directory.CheckID(rows[i].ID) != nil {
+			return nil
+		}
+		ids = append(ids, rows[i].ID)
+	}
+	*g = ids
+	return nil
 }
 
 type attributes struct {
@@ -256,6 +285,7 @@ func (r *userRow) user() directory.User {
 		DisplayName: strings.TrimSpace(first + " " + last),
 		Service:     strings.EqualFold(who.UserType.Trim(), "KNOWLEDGE_AGENT"),
 		CreatedAt:   date(r.DateCreated.Value),
+		Groups:      r.Groups,
 	}
 	if u.DisplayName == "" {
 		u.DisplayName = email
