@@ -38,16 +38,16 @@ row with ` + "`go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-a
 const fidelityLimits = `
 ## What no client can see
 
-- A row that the vendor leaves out of every answer.
-- A row that disappears and comes back while the list is read.
-- For a SCIM server whose order changes with every request: the connector looks for the rows that it received last, and
-  nearly always notices. If more than five rows sort alike and totalResults does not help, it may not.
-- For a SCIM server that ignores paging and cuts a list off: the connector knows the usual limits of 50, 100, 200, 500
-  and 1,000 rows and fails. It cannot tell another limit from a list of that length.
-- For a SCIM group: a list that says the group has no members, when the group itself would name some. If the list says
-  nothing about members, the connector asks for the group.
-- For Guru: whether a paging token names a row or an index, which no document says. If it is an index, a member removed
-  between two pages hides another one until the next sync.
+Two answers of a vendor that contradict each other fail the sync or warn (rows with "members' rows", "no listed user",
+"both lists"). That needs one process that reads the whole sync, so these comparisons are off on AWS Lambda and in
+targeted syncs. What remains:
+
+- A row that the vendor leaves out of every answer, or that goes and comes back while the list is read.
+- SCIM: a server that changes its order with every request, if more than five rows sort alike and totalResults does not
+  help; a server that ignores paging and cuts lists off at another limit than 50, 100, 200, 500 or 1,000 rows; a list that
+  says that a group has no members, when the group itself would name some.
+- Guru: a paging token that names an index, not a row (no document says which). A member removed between two pages then
+  hides another one, which only the members' own rows can show.
 `
 
 // TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.
