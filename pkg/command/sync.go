@@ -46,13 +46,27 @@ func runSync(ctx context.Context, name string, server types.ConnectorServer, pat
 	return errors.Join(syncer.Sync(ctx), syncer.Close(context.WithoutCancel(ctx)))
 }
 
-// connect serves a connector on an in-memory listener and returns a client for
-// it. stop ends both.
+// connect serves a connector as a one-shot sync needs it, and returns a client
+// for it. stop ends both.
 func connect(ctx context.Context, name string, server types.ConnectorServer, called func()) (client types.ConnectorClient, stop func(), err error) {
-	listener := bufconn.Listen(1 << 20)
-	// The SDK's own interceptors would add five fields to each log entry.
 	prefetch := newPagePrefetch(ctx)
-	service := grpc.NewServer(grpc.ChainUnaryInterceptor(counted(called), prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)))
+	// The SDK's own interceptors would add five fields to each log entry.
+	client, stopServer, err := ServeInMemory(ctx, server, counted(called), prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name))
+	if err != nil {
+		prefetch.close()
+		return nil, nil, err
+	}
+	return client, func() {
+		stopServer()
+		prefetch.close()
+	}, nil
+}
+
+// ServeInMemory serves a connector by gRPC on an in-memory listener, and returns
+// a client for it. An answer above gRPC's limit of 4 MiB fails. stop ends both.
+func ServeInMemory(ctx context.Context, server types.ConnectorServer, interceptors ...grpc.UnaryServerInterceptor) (client types.ConnectorClient, stop func(), err error) {
+	listener := bufconn.Listen(1 << 20)
+	service := grpc.NewServer(grpc.ChainUnaryInterceptor(interceptors...))
 	v2.RegisterConnectorServiceServer(service, server)
 	v2.RegisterResourceTypesServiceServer(service, server)
 	v2.RegisterResourcesServiceServer(service, server)
@@ -71,12 +85,11 @@ func connect(ctx context.Context, name string, server types.ConnectorServer, cal
 	}
 	return connectorclient.NewConnectorClient(ctx, conn), func() {
 		_ = conn.Close()
-		prefetch.close()
 		service.Stop()
 	}, nil
 }
 
-// counted tells of each call.
+// counted runs called at each call.
 func counted(called func()) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		called()
