@@ -179,24 +179,26 @@ func (w *witness) contradictions(listed map[uint64]struct{}) contradictions {
 // then the rows. What still contradicts fails the sync (FailedPrecondition).
 func (c *crossChecks) hearWitness(ctx context.Context, syncID string, source directory.Source) error {
 	var found contradictions
+	read := false
 	err := c.in(syncID, func(o *observation) error {
 		w := &o.witness
 		if w.done || w.off || len(w.groups) == 0 || o.open == nil || len(o.open) > 0 || !o.users.complete() || !o.groups.complete() {
 			return nil
 		}
 		found = w.contradictions(o.groups.ids)
-		w.done = true
+		w.done, read = true, true
 		return nil
 	})
-	if err != nil {
+	if err != nil || !read {
 		return err
 	}
-	if err = found.judge(ctx, source); err != nil { // perhaps for a moment: the next call tries again
-		_ = c.in(syncID, func(o *observation) error {
-			o.witness.done = false
-			return nil
-		})
-	}
+	err = found.judge(ctx, source)
+	_ = c.in(syncID, func(o *observation) error {
+		if o.witness.done = err == nil; err == nil { // else the syncer may call again
+			o.witness.groups = nil
+		}
+		return nil
+	})
 	return err
 }
 
