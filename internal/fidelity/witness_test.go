@@ -30,10 +30,10 @@ func witnessBehaviours() []behaviour {
 	}
 	all = append(all, behaviour{
 		vendor: ofGuru, name: "group-not-listed", does: "leaves a group out of both lists of groups, though its members' rows name it and it can be read",
-		code: codes.FailedPrecondition, words: []string{"1 groups that users' own rows name are missing from the list of groups", "may not see all groups"},
+		code: codes.FailedPrecondition, words: []string{"the list of groups lacks groups that users' own rows name", "may not see all groups"},
 	}, behaviour{
 		vendor: ofGuru, name: "member-not-listed", does: "leaves a member out of a group's list, though the member's row names the group",
-		code: codes.FailedPrecondition, words: []string{"memberships that users' own rows state are missing", "on a second reading too"},
+		code: codes.FailedPrecondition, words: []string{"memberships that users' own rows state", "on a second reading too"},
 	})
 	for i := range all { // pkg/connector compares lists
 		all[i].connector = all[i].code != codes.OK

@@ -21,10 +21,10 @@ const (
 	maxAsked = 20
 )
 
-// witness holds what users' own rows say of their groups (directory.User.Groups)
-// against the lists of groups and of their members. Users whose rows say nothing
-// are no witnesses. Groups that are built in or of one user do not count: vendors
-// list them as they like.
+// witness compares what users' own rows say of their groups (directory.User.Groups)
+// with the lists of groups and of their members. It leaves out what a vendor may
+// list as it likes: groups that are built in or of one user, accounts that cannot
+// be used, such as those of people who are invited, and accounts of programs.
 type witness struct {
 	// groups are those that rows name, by the fingerprint of their ids.
 	groups map[uint64]*namedGroup
@@ -56,6 +56,9 @@ func (w *witness) users(rows []directory.User, begins bool) {
 		*w = witness{left: w.left}
 	}
 	for i := range rows {
+		if rows[i].Disabled || rows[i].Service {
+			continue
+		}
 		if w.stated += len(rows[i].Groups); w.off || w.stated > maxStated {
 			w.groups, w.off = nil, true
 			return
@@ -249,7 +252,7 @@ func (f *contradictions) askUnlisted(ctx context.Context, source directory.Sourc
 		}
 	}
 	if len(real) > 0 {
-		return errorf(codes.FailedPrecondition, "%s groups that users' own rows name are missing from the list of groups, although they exist (such as %s): "+
+		return errorf(codes.FailedPrecondition, "the list of groups lacks groups that users' own rows name and that exist (%s, such as %s): "+
 			"the credential may not see all groups; use the credential of an administrator; if it is one, report this message",
 			Thousands(len(real)), least(real))
 	}
@@ -294,7 +297,7 @@ func (f *contradictions) readAgain(ctx context.Context, source directory.Source)
 	if err != nil || still == 0 {
 		return err
 	}
-	return errorf(codes.FailedPrecondition, "%s of %s memberships that users' own rows state are missing from the lists of %s groups' members (such as %s), on a second reading too: "+
+	return errorf(codes.FailedPrecondition, "groups' lists lack %s of %s memberships that users' own rows state, on a second reading too (groups: %s, such as %s): "+
 		"those lists are not whole; check that the credential may read all groups, and run the sync again; if it ends so again, report this message",
 		Thousands(still), Thousands(f.stated), Thousands(len(groups)), least(groups))
 }

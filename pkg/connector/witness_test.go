@@ -77,7 +77,7 @@ func (s *reread) Members(ctx context.Context, id, cursor string) (directory.Page
 func rowsOf(lines ...string) (rows []directory.User) {
 	for _, line := range lines {
 		id, groups, _ := strings.Cut(line, ":")
-		rows = append(rows, directory.User{ID: id, Groups: strings.Fields(groups)})
+		rows = append(rows, directory.User{ID: id, Groups: strings.Fields(groups), Disabled: strings.HasPrefix(id, "invited"), Service: strings.HasPrefix(id, "agent")})
 	}
 	return rows
 }
@@ -111,25 +111,26 @@ func TestRowsAndListsMustNotContradict(t *testing.T) {
 		warns       string
 		quiet       bool // nothing is asked
 	}{
-		"all agree":                        {rows: rows, lists: lists, quiet: true},
-		"no row names a group":             {rows: []string{"ann:", "bob:"}, lists: lists, quiet: true},
-		"a list has more":                  {rows: []string{"ann: g2", "bob:"}, lists: lists, quiet: true},
-		"a row comes twice, and says less": {rows: append([]string{"ann: g1 g2"}, rows...), lists: lists, quiet: true},
-		"the group of everybody is empty":  {rows: []string{"ann: all", "bob: all", "cyd: all"}, lists: []string{"g1: ann"}, quiet: true},
-		"another group of everybody":       {rows: []string{"ann: g1 g2", "bob: g2", "cyd: g2"}, lists: []string{"g1: ann"}, quiet: true},
-		"a member is left out":             {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, code: codes.FailedPrecondition, words: []string{"1 of 4 memberships", "1 groups' members (such as g1)", "on a second reading too"}},
-		"a member has joined since":        {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, lists2: lists},
-		"a member has left since":          {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, again: []string{"ann: g1 g2", "bob: all", "cyd: g1"}},
-		"a user is gone since":             {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, again: []string{"ann: g1 g2", "cyd: g1"}},
-		"a group was emptied since":        {rows: rows, lists: []string{"g1: ann bob cyd", "g2:"}, again: []string{"ann: g1", "bob: g1", "cyd: g1"}},
-		"most is left out":                 {rows: rows, lists: []string{"g1: cyd", "g2: "}, warns: "these rows are not relied on"},
-		"the vendor is away for a moment":  {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, fails: map[string]codes.Code{"members g1": codes.Unavailable, "users": codes.DeadlineExceeded}, code: codes.FailedPrecondition, words: []string{"1 of 4 memberships"}},
-		"a group is not listed":            {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, code: codes.FailedPrecondition, words: []string{"1 groups that users' own rows name are missing from the list of groups", "(such as g9)", "may not see all groups"}},
-		"a group is new":                   {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, groups2: "g9"},
-		"a group is gone":                  {rows: []string{"ann: g1 gone", "bob: g1"}, lists: lists},
-		"groups of the vendor's own":       {rows: []string{"ann: g1 personal-1 everyone-2", "bob: g1 everyone-2"}, lists: lists, warns: "groups that are not listed"},
-		"a group may not be read":          {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, denied: "g9", warns: "groups that are not listed"},
-		"a group is out of reach at first": {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, fails: map[string]codes.Code{"group g9": codes.Unavailable, "groups": codes.Unavailable}, code: codes.FailedPrecondition, words: []string{"(such as g9)"}},
+		"all agree":                                 {rows: rows, lists: lists, quiet: true},
+		"no row names a group":                      {rows: []string{"ann:", "bob:"}, lists: lists, quiet: true},
+		"a list has more":                           {rows: []string{"ann: g2", "bob:"}, lists: lists, quiet: true},
+		"a row comes twice, and says less":          {rows: append([]string{"ann: g1 g2"}, rows...), lists: lists, quiet: true},
+		"the group of everybody is empty":           {rows: []string{"ann: all", "bob: all", "cyd: all"}, lists: []string{"g1: ann"}, quiet: true},
+		"another group of everybody":                {rows: []string{"ann: g1 g2", "bob: g2", "cyd: g2"}, lists: []string{"g1: ann"}, quiet: true},
+		"a member is left out":                      {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, code: codes.FailedPrecondition, words: []string{"1 of 4 memberships", "on a second reading too (groups: 1, such as g1)"}},
+		"an invited user and an agent are left out": {rows: append([]string{"invited-1: g1", "agent-1: g1 g9"}, rows...), lists: lists, quiet: true},
+		"a member has joined since":                 {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, lists2: lists},
+		"a member has left since":                   {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, again: []string{"ann: g1 g2", "bob: all", "cyd: g1"}},
+		"a user is gone since":                      {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, again: []string{"ann: g1 g2", "cyd: g1"}},
+		"a group was emptied since":                 {rows: rows, lists: []string{"g1: ann bob cyd", "g2:"}, again: []string{"ann: g1", "bob: g1", "cyd: g1"}},
+		"most is left out":                          {rows: rows, lists: []string{"g1: cyd", "g2: "}, warns: "these rows are not relied on"},
+		"the vendor is away for a moment":           {rows: rows, lists: []string{"g1: ann cyd", "g2: ann"}, fails: map[string]codes.Code{"members g1": codes.Unavailable, "users": codes.DeadlineExceeded}, code: codes.FailedPrecondition, words: []string{"1 of 4 memberships"}},
+		"a group is not listed":                     {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, code: codes.FailedPrecondition, words: []string{"the list of groups lacks groups that users' own rows name and that exist (1, such as g9)", "may not see all groups"}},
+		"a group is new":                            {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, groups2: "g9"},
+		"a group is gone":                           {rows: []string{"ann: g1 gone", "bob: g1"}, lists: lists},
+		"groups of the vendor's own":                {rows: []string{"ann: g1 personal-1 everyone-2", "bob: g1 everyone-2"}, lists: lists, warns: "groups that are not listed"},
+		"a group may not be read":                   {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, denied: "g9", warns: "groups that are not listed"},
+		"a group is out of reach at first":          {rows: []string{"ann: g1 g9", "bob: g1"}, lists: lists, fails: map[string]codes.Code{"group g9": codes.Unavailable, "groups": codes.Unavailable}, code: codes.FailedPrecondition, words: []string{"(1, such as g9)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
