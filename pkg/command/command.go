@@ -36,17 +36,16 @@ import (
 // enough to hide a vendor's latency, too few to meet its rate limits.
 const defaultWorkers = 4
 
-// NewSource makes a vendor's source from its configuration, without any input or
-// output.
-type NewSource[T field.Configurable] func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error)
-
 // docsSite is where C1 publishes the pages that the schemas name.
 const docsSite = "https://www.conductorone.com"
 
 // Run is a connector's main function. It returns after a success. After a
 // failure it prints one line and ends the process; the exit code is the error's
-// gRPC code. newSource is a NewSource that returns its own type, S. Run uses the
-// zero S to tell the connector's capabilities, and never reads from it.
+// gRPC code.
+//
+// newSource makes a source of type S from the configuration, without any input or
+// output. Run uses the zero S to tell the connector's capabilities, and never reads
+// from it.
 func Run[T field.Configurable, S directory.Source](version string, info connector.Info, schema field.Configuration, newSource func(context.Context, T, rest.Options) (S, error)) {
 	var zero S
 	if schema.HelpUrl != "" {
@@ -67,7 +66,7 @@ type program[T field.Configurable] struct {
 	version   string
 	info      connector.Info
 	schema    field.Configuration
-	newSource NewSource[T]
+	newSource func(ctx context.Context, cfg T, opts rest.Options) (directory.Source, error)
 
 	v     *viper.Viper
 	flags *flags

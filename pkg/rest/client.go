@@ -33,10 +33,10 @@ const (
 	DefaultTimeout = 60 * time.Second
 	// DefaultOutage is how long a vendor may be out of reach before a sync ends.
 	DefaultOutage = 15 * time.Minute
-	// DefaultBodyLimit is how large one body may be, in bytes, decompressed. The
+	// defaultBodyLimit is how large one body may be, in bytes, decompressed. The
 	// largest that makes sense is a SCIM page that embeds the members of its
 	// groups: 100 groups of 4,000 members each are about 50 MB.
-	DefaultBodyLimit = 128 << 20
+	defaultBodyLimit = 128 << 20
 	// maxRedirects is how many redirects within the origin are followed.
 	maxRedirects = 5
 	// sdkTimeout is the SDK's default for --http-timeout-seconds. In the
@@ -62,7 +62,7 @@ type Options struct {
 	// --http-timeout-seconds in New's context, and for DefaultTimeout if that is
 	// missing or the SDK's default of 300.
 	Timeout time.Duration
-	// BodyLimit is how large one body may be, in bytes; 0 for DefaultBodyLimit.
+	// BodyLimit is how large one body may be, in bytes; 0 for 128 MiB.
 	BodyLimit int64
 	// Now is the clock; nil for WallClock.
 	Now func() time.Time
@@ -136,7 +136,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 		opts.Outage = DefaultOutage
 	}
 	if opts.BodyLimit <= 0 {
-		opts.BodyLimit = DefaultBodyLimit
+		opts.BodyLimit = defaultBodyLimit
 	}
 	if opts.Now == nil {
 		opts.Now = WallClock
