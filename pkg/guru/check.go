@@ -13,12 +13,13 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Check reads who the credential belongs to and the first page of members and,
-// if they are synced, of groups.
+// Check reads the owner of the credential, the first page of members and, if groups
+// are synced, the first page of groups.
 //
-// A check that a retry may heal goes on where it failed: a vendor that limits
-// every third request would refuse the third step for ever otherwise, and the
-// success of the first would hide an outage that the third meets.
+// After a failure that a retry may heal, the next check continues with the step that
+// failed. Otherwise a vendor that refuses every third request would refuse the third
+// step for ever, and the success of the first step would hide an outage at the
+// third.
 func (s *Source) Check(ctx context.Context) error {
 	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
 	steps := []func(context.Context) error{s.checkToken, s.checkUsers, s.checkGroups}
@@ -40,8 +41,8 @@ func (s *Source) checkToken(ctx context.Context) error {
 	s.owner.set(who.User)
 	switch rest.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
-		// The path takes a right of its own (read:identity in Guru's Swagger).
-		// The lists show whether the token can read what a sync reads.
+		// The path needs a right of its own (read:identity in Guru's Swagger),
+		// which a sync does not need.
 		return nil
 	}
 	return err
@@ -57,11 +58,11 @@ func (s *Source) checkGroups(ctx context.Context) error {
 	return err
 }
 
-// maxCheckAge is how long the steps that passed need not be taken again. It
-// is longer than the longest wait between two tries (60 s).
+// maxCheckAge is how long a step that passed is not repeated. It is longer than the
+// longest wait between two tries (60 s).
 const maxCheckAge = 5 * time.Minute
 
-// progress remembers how far the last check came, if a retry may heal it.
+// progress counts the steps that the last check passed, if a retry may heal it.
 type progress struct {
 	now func() time.Time
 
@@ -88,7 +89,8 @@ func (p *progress) failed(step int, err error) {
 	}
 }
 
-// userToken refuses the credential of a collection, which cannot see the team.
+// userToken decodes /whoami. It refuses the token of a collection, which cannot read
+// the team.
 func userToken(a *rest.Answer) (whoAmIRow, error) {
 	if a.Status != http.StatusOK || a.First() != '{' {
 		return whoAmIRow{}, a.Fault("the answer does not say who the token belongs to", "")

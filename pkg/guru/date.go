@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// layouts are how dates were seen or may come. Go reads a fraction of a
-// second after any of them. Guru documents 2014-01-02T12:00:00.000+0000,
-// whose zone has no colon.
+// layouts are the formats of dates, seen or likely. Go reads a fraction of a second
+// after any of them. Guru documents 2014-01-02T12:00:00.000+0000, with a zone
+// without a colon.
 var layouts = []string{
 	"2006-01-02T15:04:05Z0700",
 	time.RFC3339,
@@ -18,8 +18,8 @@ var layouts = []string{
 	time.DateOnly,
 }
 
-// date reads a date, leniently: one that cannot be read is not stated, which
-// never fails a row.
+// date reads a date. It returns the zero time if it cannot be read: a date is not
+// worth failing a row for.
 func date(text string) time.Time {
 	text = strings.TrimSpace(text)
 	if len(text) > 64 {
@@ -41,7 +41,7 @@ func date(text string) time.Time {
 	return time.Time{}
 }
 
-// sensible drops what a protobuf timestamp cannot carry.
+// sensible returns the zero time for a time that a protobuf timestamp cannot hold.
 func sensible(t time.Time) time.Time {
 	t = t.UTC()
 	if t.Year() < 1 || t.Year() > 9999 {

@@ -11,8 +11,8 @@ import (
 
 var _ directory.Describer = (*Source)(nil)
 
-// Describe says whose token it is, the user's role, in which team, and which
-// path lists the groups.
+// Describe implements directory.Describer: the owner of the token, the owner's role,
+// the team, and the path that lists the groups.
 func (s *Source) Describe(ctx context.Context) ([]directory.Fact, error) {
 	var facts []directory.Fact
 	who, err := rest.Get(ctx, s.client, rest.Request{Path: []string{whoAmI}}, userToken)

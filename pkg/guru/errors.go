@@ -12,8 +12,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// explain names the likely cause of an HTTP status and the next step, in
-// Guru's terms.
+// explain returns the advice for an HTTP status, in Guru's terms.
 func explain(status int) rest.Advice {
 	switch status {
 	case http.StatusBadRequest:
@@ -62,9 +61,8 @@ var (
 	errNoKey  = errors.New("lacks an id and an e-mail address")
 )
 
-// badRow is the error about a row that cannot be understood, which ends the
-// sync: no row is dropped. The index counts from 0, as in the JSON, and fault
-// says what the row has or lacks.
+// badRow is the Internal error of a row that cannot be understood; no row is left
+// out. The index counts from 0, and fault says what the row has or lacks.
 func badRow(a *rest.Answer, page int, index int, fault error) error {
 	return a.Errorf(codes.Internal, rest.Advice{
 		Cause: "Guru's API answers otherwise than it documents",
@@ -72,8 +70,7 @@ func badRow(a *rest.Answer, page int, index int, fault error) error {
 	}, "page %d: the row at index %d %v", page, index, fault)
 }
 
-// contradicts is the error about a place where nothing is found that the list
-// of groups tells of.
+// contradicts is the error of a 404 for a group that the list of groups has.
 func contradicts(notFound error, what string) error {
 	contradiction := &rest.Error{Code: codes.FailedPrecondition, What: what, Advice: rest.Advice{
 		Cause: "the user may not read this group, or a proxy hides the path",
@@ -85,8 +82,7 @@ func contradicts(notFound error, what string) error {
 	return contradiction
 }
 
-// everyoneHidden is the error of a group's members, where it is the group of all
-// members of the team.
+// everyoneHidden explains an error of the members of the group of all members.
 func everyoneHidden(err error) error {
 	e := new(rest.Error)
 	if !errors.As(err, &e) {

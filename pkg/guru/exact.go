@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// names are those of all fields that this package reads.
+// names are the names of all fields that this package reads.
 var names = []string{
 	"id", "user", "status", "email", "firstName", "lastName", "userType", "dateCreated", "highestRole", "managedByScim",
 	"userAttributes", "BILLING_TYPE", "name", "groupIdentifier", "modifiable", "numberOfMembers", "group", "type", "tokenType", "team", "singleUser", "groups",
 }
 
-// exactNames returns a JSON text in which no field has one of the names in
-// another letter case. encoding/json would take such a field for the one of
-// that name: a second field STATUS would be everybody's status.
+// exactNames renames the fields of a JSON text whose names differ from one of the
+// names only in letter case. encoding/json would take them for the field of that
+// name: a second field STATUS would become everybody's status.
 func exactNames(text []byte) []byte {
 	out := text
 	for i := bytes.IndexByte(text, '"'); i >= 0 && i < len(text); {
@@ -47,7 +47,8 @@ func exactNames(text []byte) []byte {
 	return out
 }
 
-// misspelt says whether a quoted name is one of the names but for letter case.
+// misspelt reports whether a quoted name differs from one of the names only in
+// letter case.
 func misspelt(quoted []byte, escaped bool) bool {
 	name := quoted[1 : len(quoted)-1]
 	if escaped {
@@ -68,8 +69,7 @@ func misspelt(quoted []byte, escaped bool) bool {
 	return false
 }
 
-// startsWithColon says whether a text begins with a colon, after white space or
-// none.
+// startsWithColon reports whether a text, after white space, begins with a colon.
 func startsWithColon(text []byte) bool {
 	for _, c := range text {
 		switch c {

@@ -17,7 +17,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Groups lists the groups of the team.
+// Groups implements directory.Source.
 func (s *Source) Groups(ctx context.Context, text string) (directory.Page[directory.Group], error) {
 	page, err := s.listGroups(ctx, text)
 	s.prefetchMembers(ctx, page.Rows)
@@ -35,8 +35,8 @@ func (s *Source) listGroups(ctx context.Context, text string) (directory.Page[di
 	return s.groupsAt(ctx, at, text)
 }
 
-// groupsAt reads the page at a cursor, whose text is empty for the first. Behind
-// the last page of groups/usergroups come the groups that only groups has.
+// groupsAt reads the page at a cursor; its text is empty for the first page. The
+// groups that only groups has follow the last page of groups/usergroups.
 func (s *Source) groupsAt(ctx context.Context, at cursor, text string) (directory.Page[directory.Group], error) {
 	if at.Route == afterUserGroups {
 		rows, next, err := s.missedGroups(ctx, at)
@@ -70,15 +70,15 @@ func (s *Source) groupPage(rows []groupRow, next cursor) directory.Page[director
 	return page
 }
 
-// missedGroups reads a page of groups and returns what groups/usergroups lacks.
-// The two are one list by all that is documented of it, so a difference is told.
-// The group of all members and the groups of one user, which Guru makes for
-// itself, are no groups of the team's own; groups/usergroups may leave them out.
+// missedGroups reads a page of groups and returns the groups that groups/usergroups
+// lacks. All that is documented says that both are the same list, so a difference
+// is logged. groups/usergroups may leave out the groups that Guru makes itself: the
+// group of all members and those of a single user.
 //
-// A list that cannot be read is none to compare with. It ends no sync, for
-// groups/usergroups has answered; but what a second try may heal is tried twice,
-// lest groups come and go from sync to sync, and a row that cannot be understood
-// may be a group that is missing.
+// A list of groups that cannot be read does not end the sync, because
+// groups/usergroups has answered. But an outage is an error the first time, so that
+// groups do not come and go from sync to sync. And a row that cannot be understood
+// is an error, because it may be a missing group.
 func (s *Source) missedGroups(ctx context.Context, at cursor) ([]groupRow, cursor, error) {
 	rows, next, err := s.groups.read(ctx, s.client, at)
 	if err != nil {
@@ -104,15 +104,15 @@ func (s *Source) missedGroups(ctx context.Context, at cursor) ([]groupRow, curso
 	return missed, next, nil
 }
 
-// userGroupIDs are the groups that a walk over groups/usergroups has seen in
-// this process, as fingerprints of 8 bytes.
+// userGroupIDs has the fingerprints, of 8 bytes, of the groups that a walk over
+// groups/usergroups has seen in this process.
 type userGroupIDs struct {
 	mu   sync.Mutex
 	seen map[uint64]struct{}
 	sequence
 }
 
-// add notes the rows of the page at a cursor.
+// add records the rows of the page at a cursor.
 func (g *userGroupIDs) add(rows []groupRow, cursor, next string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,8 +124,8 @@ func (g *userGroupIDs) add(rows []groupRow, cursor, next string) {
 	}
 }
 
-// missing returns the rows that the list lacks. Where this process does not know
-// the whole list it returns them all: a group that comes twice does no harm.
+// missing returns the rows that the list lacks. If this process has not read the
+// whole list, it returns all rows: a group that comes twice does no harm.
 func (g *userGroupIDs) missing(rows []groupRow) (missed []groupRow, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -138,7 +138,7 @@ func (g *userGroupIDs) missing(rows []groupRow) (missed []groupRow, known bool) 
 	}), true
 }
 
-// peekGroups reads all of the first page and nothing beyond it.
+// peekGroups reads only the first page.
 func (s *Source) peekGroups(ctx context.Context) ([]directory.Group, error) {
 	page, err := s.firstGroups(ctx, func(at cursor) (directory.Page[directory.Group], error) {
 		rows, _, err := s.groups.fetch(ctx, s.client, at)
@@ -147,11 +147,11 @@ func (s *Source) peekGroups(ctx context.Context) ([]directory.Group, error) {
 	return page.Rows, err
 }
 
-// firstGroups reads groups/usergroups and, where that is not a list of groups,
-// reads groups. The cursor keeps to the one that worked.
+// firstGroups reads the first page of groups/usergroups or, if that is not a list
+// of groups, of groups. The cursor continues with the path that worked.
 func (s *Source) firstGroups(ctx context.Context, read func(cursor) (directory.Page[directory.Group], error)) (directory.Page[directory.Group], error) {
 	page, first := read(s.groups.start(viaUserGroups))
-	if first == nil || !s.servedElsewhere(ctx, first) {
+	if first == nil || !s.tryOtherPath(ctx, first) {
 		return page, first
 	}
 	page, err := read(s.groups.start(viaGroups))
@@ -164,12 +164,12 @@ func (s *Source) firstGroups(ctx context.Context, read func(cursor) (directory.P
 	return page, nil
 }
 
-// servedElsewhere says whether an answer means that the list of groups is
-// served at the other path: the path is not known, is taken for the id of a
-// group, may not be read, or fails twice. Guru was seen to answer 401 to paths
-// that it does not know, so a 401 is judged by whether the same credential
-// reads the members. A limit is the same at both paths.
-func (s *Source) servedElsewhere(ctx context.Context, err error) bool {
+// tryOtherPath reports whether, after an error of groups/usergroups, the list may
+// be at the other path: Guru does not know this path, takes it for the id of a
+// group, forbids it, or failed at it twice. Guru was seen to answer 401 to unknown
+// paths, so a 401 counts if the same credential can read the members. A rate limit
+// does not count: it is the same at both paths.
+func (s *Source) tryOtherPath(ctx context.Context, err error) bool {
 	if not := new(notListError); errors.As(err, &not) {
 		return true
 	}
@@ -204,7 +204,7 @@ func decodeGroups(a *rest.Answer, page int) ([]groupRow, error) {
 		return nil, err
 	}
 	if page == 1 && len(rows) == 0 {
-		// The other path may have them. That neither has is not the truth.
+		// The other path may have them. Every team has a group.
 		return nil, &notListError{a.Errorf(codes.FailedPrecondition, rest.Advice{
 			Cause: "every team has the group of all its members, so the user of the API token may not see the groups",
 			Next:  "use the API token of a user with an administrative role on the team; to sync users alone, run with --sync-resource-types user",
@@ -218,8 +218,9 @@ func decodeGroups(a *rest.Answer, page int) ([]groupRow, error) {
 	return rows, nil
 }
 
-// Group reads one group. It is NotFound only if the list of groups does not
-// have it either: a proxy that hides a path would make groups look deleted.
+// Group implements directory.Source. It fails with NotFound only if the list of
+// groups does not have the group either: behind a proxy that hides a path, groups
+// would look deleted.
 func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) {
 	group, err := s.groupAt(ctx, id)
 	if status.Code(err) != codes.NotFound {
@@ -261,12 +262,12 @@ func (s *Source) groupAt(ctx context.Context, id string) (directory.Group, error
 	})
 }
 
-// allMembers is the groupIdentifier of the group of all members of the team,
-// which Guru keeps by itself.
+// allMembers is the groupIdentifier of the group of all members, which Guru
+// maintains.
 const allMembers = "team"
 
-// groupRow is what Guru calls a UserGroup. Its numberOfMembers is left out:
-// samples state 0 for the group of all members.
+// groupRow is a group, Guru's UserGroup. Its numberOfMembers is not read: samples
+// state 0 for the group of all members.
 type groupRow struct {
 	ID              rest.Text `json:"id"`
 	Name            rest.Text `json:"name"`
@@ -277,16 +278,16 @@ type groupRow struct {
 	SingleUser      rest.Bool `json:"singleUser"`
 }
 
-// builtIn says whether it is the group of all members. A group of the team's own
-// may have its identifier, but can be changed.
+// builtIn reports whether the group is that of all members. A group that the team
+// made may have the same identifier, but is modifiable.
 func (r *groupRow) builtIn() bool {
 	return r.GroupIdentifier.Trim() == allMembers && !r.Modifiable.Value
 }
 
-// group is the row in the words of the directory. The error says what is wrong
-// if the row is not complete.
+// group converts the row. The error of an incomplete row reads as the end of a
+// sentence.
 func (r *groupRow) group() (directory.Group, error) {
-	id := r.ID.Value // with its blanks, which may be all that tells two groups apart
+	id := r.ID.Value // with its blanks: two groups may differ in them alone
 	if r.ID.Invalid {
 		return directory.Group{}, errIDKind
 	}

@@ -1,15 +1,18 @@
-// Package guru reads members, groups and memberships from Guru's REST API as
-// a directory.Source.
+// Package guru reads members, groups and memberships from Guru's REST API as a
+// directory.Source.
 //
-// All lists are bare JSON arrays. A further page is announced by a Link header
-// alone, of which only the paging token is used: every request is built on the
+// Read the files in this order: users.go, groups.go and members.go say what is
+// read; list.go reads a list page by page; link.go finds the next page; exact.go
+// and date.go are details of decoding.
+//
+// All lists are bare JSON arrays. Only a Link header announces a further page. The
+// package uses nothing but its paging token and builds every request on the
 // configured base URL, so that the credential never follows a link to another
 // host.
 //
-// Guru's identity is the e-mail address: it is the top-level id of a row and
-// the only key that both the list of members and the lists of a group's
-// members have in every documented sample. Users are keyed by it in lower
-// case; userKey is the one rule that both lists follow.
+// The id of a user is the e-mail address in lower case. In every documented sample
+// it is the top-level id of a row, and the only key that both the list of members
+// and the lists of a group's members have. userKey has the rule for both.
 package guru
 
 import (
@@ -22,12 +25,12 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// The paths that are read, relative to the base URL, with the operations of
-// Guru's API reference (https://developer.getguru.com/reference) and the
-// scope that each names. None takes a page size: sending one was seen to
-// suppress the Link header.
+// The paths that are read, relative to the base URL, each with its operation in
+// Guru's API reference (https://developer.getguru.com/reference) and the scope
+// that it needs. None is sent a page size, which was seen to suppress the Link
+// header.
 const (
-	// whoAmI answers who the credential belongs to: get-v1whoami-whoami,
+	// whoAmI names the owner of the credential: get-v1whoami-whoami,
 	// read:identity.
 	whoAmI = "whoami"
 	// members lists the team, 50 a page: get-v1members-getteammembers,
@@ -37,9 +40,9 @@ const (
 	// groups lists the groups: get-v1groups-getusergroups, read:groups. An id
 	// below it reads one group: get-v1groups-getusergroup, read:groups.
 	groups = "groups"
-	// userGroups, below groups, is another name of the same list, in no
-	// reference; where it is not served it reads as the id of a group. What it
-	// lacks is taken from groups.
+	// userGroups, below groups, is another path of the same list, in no
+	// reference. A server without it takes the name for the id of a group. Groups
+	// that this list lacks are read from groups.
 	userGroups = "usergroups"
 )
 
@@ -52,24 +55,23 @@ type Source struct {
 	accounts accounts
 	owner    owner
 	groups   list[groupRow]
-	// userGroups are those that the walk over groups/usergroups has seen.
+	// userGroups has the groups that the walk over groups/usergroups has seen.
 	userGroups userGroupIDs
 
 	checked progress
-	// userGroupsFailed says that groups/usergroups has answered with a fault of
-	// the server.
+	// userGroupsFailed is set if groups/usergroups has answered 5xx.
 	userGroupsFailed atomic.Bool
-	// comparisonFailed says that groups has not answered when its list was to be
+	// comparisonFailed is set if groups has not answered when it was to be
 	// compared with groups/usergroups.
 	comparisonFailed atomic.Bool
-	// usersAlone is that of the rest.Options.
+	// usersAlone is rest.Options.UsersAlone.
 	usersAlone bool
 }
 
 var _ directory.Source = (*Source)(nil)
 
-// New makes a source from a configuration, whose faults it reports without
-// any input or output.
+// New makes a source from a configuration, without any input or output. Its errors
+// name the setting that is wrong and hide its value.
 func New(ctx context.Context, cfg *config.Guru, opts rest.Options) (*Source, error) {
 	email, err := rest.Setting(config.UserEmail).Email(cfg.UserEmail)
 	if err != nil {

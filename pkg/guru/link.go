@@ -17,15 +17,14 @@ var (
 	errLinkLong     = errors.New("its paging token is too long")
 )
 
-// nextToken reads the paging token of the next page out of the values of all
-// Link headers (RFC 8288, section 3); empty without an error means that this
-// is the last page.
+// nextToken returns the paging token of the next page from the values of all Link
+// headers (RFC 8288, section 3). It is empty on the last page.
 //
-// Guru documents `Link: < https://…/members?token=… >; rel="next-page"`, blanks
-// inside the brackets included. The relation next was seen too, and none at
-// all. Links of other known relations do not matter. What claims to be a next
-// page and cannot be followed is an error, never the last page, and so is a
-// paging token in a link of an unknown relation, where there is no next page.
+// Guru documents `Link: < https://…/members?token=… >; rel="next-page"`, with the
+// blanks inside the brackets. Links with the relation next, and with none, were
+// seen too. Links with other known relations are ignored. A link to a next page
+// that cannot be followed is an error, never the last page. So is a paging token in
+// a link with an unknown relation, if no link leads to a next page.
 func nextToken(headers []string) (string, error) {
 	var stated, bare []string
 	unknownToken := false
@@ -72,8 +71,8 @@ type link struct {
 	hasRel bool
 }
 
-// next says whether the link states that it leads to the next page. A link
-// may have several relations, in any letter case (RFC 8288, section 3.3).
+// next reports whether the link states that it leads to the next page. A link may
+// have several relations, in any letter case (RFC 8288, section 3.3).
 func (l link) next() bool {
 	for _, rel := range strings.Fields(l.rel) {
 		if strings.EqualFold(rel, "next-page") || strings.EqualFold(rel, "next") {
@@ -83,8 +82,8 @@ func (l link) next() bool {
 	return false
 }
 
-// otherPage reports whether the link states that it leads to another page than
-// the next, or to no page at all (IANA's link relations, Guru's end in -page).
+// otherPage reports whether the link states that it does not lead to the next page,
+// with one of IANA's link relations. Guru's end in -page.
 func (l link) otherPage() bool {
 	for _, rel := range strings.Fields(strings.ToLower(l.rel)) {
 		switch strings.TrimSuffix(rel, "-page") {
@@ -173,9 +172,8 @@ func parseParam(text string) (name, value, rest string, err error) {
 	return "", "", "", errLinkSyntax
 }
 
-// tokenOf takes the paging token out of a URL and nothing else: no scheme, no
-// host, no path. A plus sign stands for itself, because tokens are base64 and
-// hold no blanks.
+// tokenOf returns the paging token in a URL and ignores the rest of it. A plus sign
+// is not a blank, because tokens are base64.
 func tokenOf(target string) (string, error) {
 	target, _, _ = strings.Cut(target, "#")
 	_, query, _ := strings.Cut(target, "?")

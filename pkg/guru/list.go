@@ -17,57 +17,57 @@ import (
 )
 
 const (
-	// maxPages ends a walk that a vendor would never end. At Guru's page sizes
-	// it is a quarter of a million users, or half a million members of one group.
+	// maxPages ends a walk over a list without end. At Guru's page sizes it is a
+	// quarter of a million users, or half a million members of one group.
 	maxPages = 5_000
-	// maxRestarts is how often a walk begins again because Guru no longer
-	// knows its paging token, whose life is not documented.
+	// maxRestarts is how often a walk begins again because Guru no longer knows
+	// its paging token or sends no rows. How long tokens live is not documented.
 	maxRestarts = 1
-	// maxRepeats is how often the same rows may come round under fresh tokens
-	// before the walk is taken for endless. A page that is served twice is no
-	// harm.
+	// maxRepeats is how often the same rows may repeat under new tokens before
+	// the walk counts as endless. A page that comes twice does no harm.
 	maxRepeats = 3
-	// maxPrefetchBody is the largest answer behind which another is asked for
-	// before it is read. Pages as documented have a tenth of it.
+	// maxPrefetchBody is the largest answer, in bytes, after which the next page
+	// is prefetched. Documented pages have a tenth of it.
 	maxPrefetchBody = 256 << 10
 )
 
-// list is one of Guru's lists, read a page at a time. A page names the next in
-// its Link header alone, so pages are read one after the other.
+// list is one of Guru's lists. Only the Link header of a page names the next page,
+// so the pages are read one after the other.
 type list[T any] struct {
-	// name is unique; a cursor of one list is refused by the others. It ends in
-	// the version of the cursor's fields.
+	// name is unique: other lists refuse its cursors. It ends in the version of
+	// the cursor's fields.
 	name string
-	// path is where the list is read.
+	// path is the path of the list.
 	path func(route) []string
-	// decode reads the rows of a page, which counts from 1.
+	// decode reads the rows of a page. Pages count from 1.
 	decode func(a *rest.Answer, page int) ([]T, error)
-	// key is what a row is known by from one reading to the next.
+	// key identifies a row.
 	key func(T) string
 }
 
-// route says which of the two paths of the list of groups a walk keeps to.
+// route says by which of its two paths a walk reads the list of groups.
 type route int
 
 const (
 	unrouted route = iota
 	viaUserGroups
 	viaGroups
-	// afterUserGroups reads groups once more, for what groups/usergroups lacks.
+	// afterUserGroups reads groups after groups/usergroups, for the groups that
+	// the latter lacks.
 	afterUserGroups
 )
 
-// cursor is a place in a walk. Page 0 is behind the last page.
+// cursor is a position in a walk. Page 0 is behind the last page.
 type cursor struct {
 	Route route `json:"route,omitempty"`
 	// Page counts from 1.
 	Page int `json:"page"`
-	// Token is the vendor's name of the page, empty on page 1.
+	// Token is Guru's paging token, empty for page 1.
 	Token []byte `json:"token,omitempty"`
 	// Restarts counts how often the walk began again.
 	Restarts int `json:"restarts,omitempty"`
-	// Tokens has seen all tokens of the walk, Rows the rows of all its pages.
-	// Repeats counts how often rows came round.
+	// Tokens detects a cycle of tokens, Rows one of rows. Repeats counts the
+	// pages whose rows had come before.
 	Tokens  directory.CycleDetector `json:"tokens"`
 	Rows    directory.CycleDetector `json:"rows"`
 	Repeats int                     `json:"repeats,omitempty"`
@@ -76,7 +76,7 @@ type cursor struct {
 // start is the cursor of the first page.
 func (l list[T]) start(via route) cursor { return cursor{Route: via, Page: 1} }
 
-// encode writes a cursor as a Page.Next: empty where nothing follows.
+// encode returns the cursor as text, empty for the end of the list.
 func (l list[T]) encode(c cursor) string {
 	if c.Page == 0 {
 		return ""
@@ -84,7 +84,7 @@ func (l list[T]) encode(c cursor) string {
 	return directory.EncodeCursor(l.name, c)
 }
 
-// parse reads a cursor of the list, which is not the empty one.
+// parse reads the text of a cursor. An empty text is an error.
 func (l list[T]) parse(text string) (cursor, error) {
 	c, err := directory.DecodeCursor[cursor](l.name, text)
 	switch {
@@ -97,11 +97,13 @@ func (l list[T]) parse(text string) (cursor, error) {
 	return c, nil
 }
 
-// read returns the rows at a cursor and the cursor that follows.
+// read returns the rows of the page at a cursor and the cursor of the next page,
+// which it prefetches. It begins the list again if Guru does not know the token any
+// more or the page has no rows.
 func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, cursor, error) {
 	rows, next, err := l.fetch(ctx, client, c)
 	if tokenRefused(err, c) && c.Restarts < maxRestarts {
-		// Rows that were read before are read again, which changes nothing.
+		// Rows that come twice do no harm.
 		ctxzap.Extract(ctx).Warn("Guru does not know its paging token any more: the list is read from its start", zap.Int("page", c.Page))
 		again := l.start(c.Route)
 		again.Restarts = c.Restarts + 1
@@ -110,7 +112,7 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	if err != nil {
 		return nil, cursor{}, err
 	}
-	if endsEarly(rows, c) { // its rows may have gone since: a second reading tells
+	if endsEarly(rows, c) { // its rows may have been deleted: a second reading tells
 		ctxzap.Extract(ctx).Warn("Guru announced a page and sent none: the list is read from its start", zap.Int("page", c.Page))
 		again := l.start(c.Route)
 		again.Restarts = c.Restarts + 1
@@ -120,22 +122,21 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	return rows, next, nil
 }
 
-// endsEarly says whether a page has no rows although the list has more: a page
-// before it announced it, or the list had rows when it was read before.
+// endsEarly reports whether a page has no rows although an earlier page announced
+// it, or although the list had rows on an earlier reading.
 func endsEarly[T any](rows []T, c cursor) bool {
 	return len(rows) == 0 && (c.Page > 1 || c.Restarts > 0)
 }
 
-// tokenRefused says whether Guru cannot decode the paging token, to which it
-// answers 400.
+// tokenRefused reports whether Guru does not know the paging token: it answers 400.
 func tokenRefused(err error, c cursor) bool {
 	return len(c.Token) > 0 && rest.StatusOf(err) == http.StatusBadRequest
 }
 
-// prefetch asks for a page and, as soon as its answer names the next one, for
-// that: a list takes as long as all its answers one after the other, and nothing
-// else may add to that. It only looks at the paging token of an answer, and
-// whether the answer is small enough for several to wait in memory.
+// prefetch prefetches a page and, as soon as its answer is there, the next one: a
+// list takes as long as all its answers one after the other, and nothing else
+// should add to that. It stops at an answer that is too large for several to wait
+// in memory. It reads only the paging token of an answer.
 func (l list[T]) prefetch(ctx context.Context, ask func(context.Context, rest.Request, ...func(*rest.Answer)), at cursor) {
 	if at.Page == 0 {
 		return
@@ -143,7 +144,7 @@ func (l list[T]) prefetch(ctx context.Context, ask func(context.Context, rest.Re
 	ask(ctx, l.request(at), func(a *rest.Answer) {
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil || token == "" || len(a.Body) > maxPrefetchBody {
-			return // whoever reads the page says what is wrong with it
+			return // read reports what is wrong with the page
 		}
 		at.Token = []byte(token)
 		l.prefetch(ctx, ask, at)
@@ -158,7 +159,7 @@ func (l list[T]) request(c cursor) rest.Request {
 	return r
 }
 
-// fetch reads one page and the cursor of the next.
+// fetch returns the rows of one page and the cursor of the next.
 func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T, cursor, error) {
 	var next cursor
 	rows, err := rest.Get(ctx, client, l.request(c), func(a *rest.Answer) ([]T, error) {
@@ -196,17 +197,16 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T,
 	return rows, next, nil
 }
 
-// sequence follows a walk over a list through the pages that this process reads.
+// sequence tells whether this process has read all pages of a list.
 type sequence struct {
-	// at is the cursor of the last page that was read, next that of the one that
-	// follows, empty behind the last one.
+	// at is the cursor of the page that was read last, next the cursor after it,
+	// empty after the last page.
 	at, next string
-	// whole says that this process has read all pages so far. A page may be read
-	// again.
+	// whole is set if this process has read all pages so far, some perhaps twice.
 	whole bool
 }
 
-// step notes the page at a cursor, which is empty for the first.
+// step records the page at a cursor, which is empty for the first page.
 func (q *sequence) step(cursor, next string) {
 	switch {
 	case cursor == "":
@@ -217,10 +217,10 @@ func (q *sequence) step(cursor, next string) {
 	q.at, q.next = cursor, next
 }
 
-// complete says that this process has read all pages of the list.
+// complete reports whether this process has read all pages of the list.
 func (q *sequence) complete() bool { return q.whole && q.next == "" }
 
-// identity tells pages with other rows apart; empty for no rows.
+// identity is a text that differs for pages with other rows; empty for no rows.
 func (l list[T]) identity(rows []T) string {
 	if len(rows) == 0 {
 		return ""
@@ -233,8 +233,8 @@ var (
 	errPages   = fmt.Errorf("the limit is %d pages", maxPages)
 )
 
-// advance is the cursor of the next page, whose token the page at c has told.
-// The identity is that of the page at c, empty for no rows.
+// advance returns the cursor of the next page. The page at c has named the token,
+// and identity is its identity.
 func (c cursor) advance(token, identity string) (cursor, error) {
 	c.Page++
 	c.Token = []byte(token)
@@ -252,15 +252,14 @@ func (c cursor) advance(token, identity string) (cursor, error) {
 	return c, nil
 }
 
-// notListError marks an answer that is no JSON array.
+// notListError is the error of an answer that is not a JSON array.
 type notListError struct{ err error }
 
 func (e *notListError) Error() string { return e.err.Error() }
 func (e *notListError) Unwrap() error { return e.err }
 
-// decodeList reads a JSON array of rows. 204 is a list without rows; with
-// bodyless, so is a body of no length. Whether a list may be without rows is for
-// the caller to judge.
+// decodeList reads a JSON array of rows. 204 is a list without rows; if bodyless is
+// set, so is an empty body. The caller decides whether a list may have no rows.
 func decodeList[R any](a *rest.Answer, page int, bodyless bool) ([]R, error) {
 	switch {
 	case a.Status == http.StatusNoContent, a.Status == http.StatusOK && a.First() == 0 && bodyless:
@@ -278,7 +277,7 @@ func decodeList[R any](a *rest.Answer, page int, bodyless bool) ([]R, error) {
 	if err == nil {
 		return rows, nil
 	}
-	// The whole is JSON and a list: find the row that is not as it should be.
+	// The answer is a JSON array: find the row that cannot be decoded.
 	var raw []json.RawMessage
 	if json.Unmarshal(exact.Body, &raw) == nil {
 		for i := range raw {

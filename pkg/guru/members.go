@@ -16,8 +16,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Members lists the members of one group. A member need not be in the list of
-// users: somebody may have joined since that was read.
+// Members implements directory.Source. A member may be missing in the list of
+// users: somebody may have joined after that was read.
 func (s *Source) Members(ctx context.Context, groupID, text string) (directory.Page[directory.Member], error) {
 	l := memberList(groupID)
 	at := l.start(unrouted)
@@ -50,9 +50,9 @@ func memberList(groupID string) list[directory.Member] {
 	}
 }
 
-// prefetchMembers reads the members of groups that have just been listed while
-// few other requests are in flight. The list of users is a chain, of which each
-// answer names the next, and leaves most of the connection idle.
+// prefetchMembers prefetches the members of groups that were listed, while few
+// other requests are in flight. Each page of users names the next, so reading the
+// users leaves most of the connection idle.
 func (s *Source) prefetchMembers(ctx context.Context, listed []directory.Group) {
 	for _, group := range listed {
 		l := memberList(group.ID)
@@ -60,8 +60,8 @@ func (s *Source) prefetchMembers(ctx context.Context, listed []directory.Group) 
 	}
 }
 
-// vanished decides what it means that a group's members are not found. It
-// returns nil only if the group has been deleted since it was listed.
+// vanished decides what a 404 of a group's members means. It returns nil only if
+// the group was deleted after it was listed.
 func (s *Source) vanished(ctx context.Context, groupID string, notFound error) error {
 	group, err := s.Group(ctx, groupID)
 	switch {
@@ -76,9 +76,9 @@ func (s *Source) vanished(ctx context.Context, groupID string, notFound error) e
 	return nil
 }
 
-// decodeMembers reads who is in a group. For an empty group Guru answers 204
-// without a body; a body of no length is taken for the same, but not on a
-// later page: that the group has one says that it is not empty.
+// decodeMembers reads a page of a group's members. Guru answers 204 without a body
+// for an empty group. An empty body with status 200 means the same on the first
+// page; on a later page it is an error, as that page was announced.
 func decodeMembers(a *rest.Answer, page int) ([]directory.Member, error) {
 	rows, err := decodeList[memberRow](a, page, page == 1)
 	if err != nil {
@@ -93,7 +93,8 @@ func decodeMembers(a *rest.Answer, page int) ([]directory.Member, error) {
 	return out, nil
 }
 
-// memberRow is what Guru calls a UserGroupMember, as far as it is needed.
+// memberRow has the fields that are read of a member of a group, Guru's
+// UserGroupMember.
 type memberRow struct {
 	ID    rest.Text `json:"id"`
 	Email rest.Text `json:"email"`
@@ -101,15 +102,15 @@ type memberRow struct {
 		ID    rest.Text `json:"id"`
 		Email rest.Text `json:"email"`
 	} `json:"user"`
-	// These are of a row that is a group.
+	// Only a row that is a group has these.
 	Type            rest.Text       `json:"type"`
 	Group           json.RawMessage `json:"group"`
 	GroupIdentifier json.RawMessage `json:"groupIdentifier"`
 	NumberOfMembers json.RawMessage `json:"numberOfMembers"`
 }
 
-// member is the key of the user who is in the group. A row without a user is
-// complete all the same: its id says who it is.
+// member returns the key of the user. A row without a user is complete: its id
+// names the user.
 func (r *memberRow) member() (string, error) {
 	if r.User != nil {
 		return userKey(r.ID, r.User.Email, r.User.ID)

@@ -12,19 +12,19 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// owner is the user whose API token it is, who is a member of the team: a list
-// of members without the owner is not whole. What Guru shows depends on the
-// user's rights, and it answers 200 all the same.
+// owner is the user whose API token this is. The owner is a member of the team, so
+// a list of members without the owner is not complete: Guru shows what the user's
+// rights allow, and answers 200.
 type owner struct {
 	mu sync.Mutex
-	// key and id are the owner's as /whoami states them, both empty before it
-	// has answered in this process.
+	// key and id are the owner's, from /whoami. Both are empty if it has not
+	// answered in this process.
 	key, id string
-	// warned says that the role has been warned of since the list began.
+	// warned is set if the role was warned of since the list began.
 	warned bool
 }
 
-// whoAmIRow is what Guru calls a WhoAmI, as far as it is needed.
+// whoAmIRow has the fields that are read of /whoami, Guru's WhoAmI.
 type whoAmIRow struct {
 	TokenType rest.Text `json:"tokenType"`
 	User      *account  `json:"user"`
@@ -33,7 +33,7 @@ type whoAmIRow struct {
 	} `json:"team"`
 }
 
-// set takes the owner from an answer of /whoami.
+// set stores the owner from an answer of /whoami.
 func (o *owner) set(who *account) {
 	if who == nil {
 		return
@@ -44,16 +44,15 @@ func (o *owner) set(who *account) {
 	o.id = who.ID.Value
 }
 
-// is says whether a row of the list of members is the owner's.
+// is reports whether a row of the list of members is the owner's.
 func (o *owner) is(r *userRow) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.key != "" && r.key == o.key || o.id != "" && r.userID().Value == o.id
 }
 
-// check looks for the owner in a page of members, and warns once a list of a
-// role that may not see everything. It fails if the list has ended without the
-// owner.
+// check looks for the owner in a page of members. It fails if the list has ended
+// without the owner. It warns, once a list, of a role that may not see everything.
 func (o *owner) check(ctx context.Context, s *Source, rows []userRow, begins bool) error {
 	o.mu.Lock()
 	if begins {
@@ -78,7 +77,7 @@ func (o *owner) check(ctx context.Context, s *Source, rows []userRow, begins boo
 	}
 }
 
-// warn warns of the owner's role if it is not an administrator's.
+// warn logs a warning if the owner's role is not an administrator's.
 func (o *owner) warn(ctx context.Context, r *userRow) {
 	role := r.HighestRole.Trim()
 	o.mu.Lock()
@@ -91,11 +90,11 @@ func (o *owner) warn(ctx context.Context, r *userRow) {
 	}
 }
 
-// maxRolePages is how many pages of members are read for the owner's role.
+// maxRolePages bounds the pages of members that are read for the owner's role.
 const maxRolePages = 20
 
-// role reads the owner's highestRole in the list of members; empty if it is not
-// stated or not within the first pages.
+// role returns the owner's highestRole from the list of members. It is empty if the
+// owner has none or is not on the first maxRolePages pages.
 func (o *owner) role(ctx context.Context, s *Source) (string, error) {
 	for at := s.users.start(unrouted); at.Page > 0 && at.Page <= maxRolePages; {
 		rows, next, err := s.users.fetch(ctx, s.client, at)

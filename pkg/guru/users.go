@@ -65,7 +65,7 @@ func decodeUsers(a *rest.Answer, page int) ([]userRow, error) {
 	return rows, nil
 }
 
-// account is what Guru calls a User: the account of a person or an agent.
+// account is the account of a person or an agent, Guru's User.
 type account struct {
 	ID        rest.Text `json:"id"`
 	Status    rest.Text `json:"status"`
@@ -75,14 +75,14 @@ type account struct {
 	UserType  rest.Text `json:"userType"`
 }
 
-// stated says whether anything is there besides an id.
+// stated reports whether the account has anything besides an id.
 func (a *account) stated() bool {
 	return a.Status.Value != "" || a.Email.Value != "" || a.FirstName.Value != "" || a.LastName.Value != "" || a.UserType.Value != ""
 }
 
-// userRow is what Guru calls a TeamUser: a member of the team. Its account is
-// in User or, in a bare row, at the top level. A field token, which may stand
-// beside these, is not read.
+// userRow is a member of the team, Guru's TeamUser. Its account is in User or, in
+// a bare row, at the top level. Rows may also have a field token, which is not
+// read.
 type userRow struct {
 	ID rest.Text `json:"id"`
 	account
@@ -96,8 +96,8 @@ type userRow struct {
 	key string
 }
 
-// ownGroups are the ids of the groups that a row names, nil where that cannot be
-// read: a row is not failed for what it says twice.
+// ownGroups are the ids of the groups that a row names. It is nil if they cannot be
+// read: the groups' lists of members state the same, so the row does not fail.
 type ownGroups []string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -134,9 +134,9 @@ func (r *userRow) who() *account {
 	return &r.account
 }
 
-// validate finds the row's key. It says what is wrong if the row is not
-// complete: without an account nothing is known of its status, and an account
-// that is taken for enabled is a false statement.
+// validate sets the row's key, or returns an error that reads as the end of a
+// sentence. A row without an account is one: its user would look enabled although
+// the status is unknown.
 func (r *userRow) validate() error {
 	who := r.who()
 	if who.Status.Invalid || r.Status.Invalid {
@@ -153,7 +153,7 @@ func (r *userRow) validate() error {
 	return nil
 }
 
-// userID is what Guru calls the user's id. In a bare row it is the row's own.
+// userID is Guru's id of the user; in a bare row, the row's own id.
 func (r *userRow) userID() rest.Text {
 	if r.User != nil {
 		return r.User.ID
@@ -161,15 +161,13 @@ func (r *userRow) userID() rest.Text {
 	return r.ID
 }
 
-// userKey is the id of a user: the one rule for the list of members and for
-// the lists of a group's members, so that a grant finds its user whichever
-// shape either list has.
+// userKey returns the id of a user, for rows of the list of members and of a
+// group's list of members alike, so that a grant finds its user.
 //
-// Guru's identity is the e-mail address: the user's own, else the row's id
-// where that is an address. An agent may have none: then it is the user's id.
-// Of addresses, white space around them and the case of ASCII letters do not
-// count; other letters are left as they are, because folding them makes two
-// people one.
+// The id is the e-mail address: the user's own or, without one, the row's id if
+// that is an address. An agent may have no address; its id is the user's id. White
+// space around an address is removed and ASCII letters are lowered. Other letters
+// stay as they are, because folding them could make two people one.
 func userKey(rowID, email, userID rest.Text) (string, error) {
 	key := email.Trim()
 	if id := rowID.Trim(); key == "" && strings.Contains(id, "@") {
@@ -200,20 +198,18 @@ func lowerASCII(r rune) rune {
 	return r
 }
 
-// accounts tells two accounts of one address apart. It knows those that a walk
-// over the list of members has seen in this process, with fingerprints of 16
-// bytes each.
+// accounts detects two accounts with one address. It remembers the accounts that a
+// walk over the list of members has seen in this process, with 16 bytes each.
 type accounts struct {
 	mu sync.Mutex
-	// seen has, for the key of an account, its user id or else its address as
-	// it is written. The lowest bit says which.
+	// seen maps the fingerprint of a key to that of the user id, with the lowest
+	// bit set, or else to that of the address before lowering.
 	seen map[uint64]uint64
 	sequence
 }
 
-// add notes the rows of the page at a cursor, and fails with the index of one
-// that is another account than the one that its key has been seen with. A row
-// may come twice.
+// add records the rows of the page at a cursor. If a row's key was seen with
+// another account, it fails with the row's index. A row may come twice.
 func (a *accounts) add(rows []userRow, cursor, next string) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -235,8 +231,8 @@ func (a *accounts) add(rows []userRow, cursor, next string) (int, error) {
 	return 0, nil
 }
 
-// lacks says whether all pages of the list were read in this process and none
-// had the account with a key or a user id, either of which may be empty.
+// lacks reports whether this process has read all pages of the list and none had
+// the account with this key or user id, of which one may be empty.
 func (a *accounts) lacks(key, id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -255,8 +251,8 @@ func (a *accounts) lacks(key, id string) bool {
 	return true
 }
 
-// status is the user's, or the row's own where the user has none. Where both
-// are stated and differ it is both, which is not active.
+// status is the status of the user or, without one, of the row. If both are stated
+// and differ, it names both and is not active.
 func (r *userRow) status() string {
 	status, own := r.who().Status.Trim(), r.Status.Trim()
 	switch {
@@ -268,16 +264,16 @@ func (r *userRow) status() string {
 	return status + " and " + own
 }
 
-// notStated is what the profile says of a status that Guru does not state.
+// notStated is the status in the profile if Guru states none.
 const notStated = "not stated"
 
-// user is the row in the words of the directory.
+// user converts the row.
 func (r *userRow) user() directory.User {
 	who := r.who()
 	first, last := who.FirstName.Trim(), who.LastName.Trim()
 	email := who.Email.Trim()
 	if id := r.ID.Trim(); email == "" && strings.Contains(id, "@") {
-		email = id // the address that the user's own field leaves out
+		email = id // the user's own field has none
 	}
 	u := directory.User{
 		ID:          r.key,
