@@ -76,7 +76,7 @@ format:
 
 .PHONY: notices
 notices:
-	@$(if $(ON_MACOS),echo "This is macOS: the tests of internal/e2e do NOT run; make demo syncs through the real binaries.")
+	@$(if $(ON_MACOS),echo "This is macOS: the tests of internal/docs and internal/e2e do NOT run; make demo syncs through the real binaries.")
 	@$(if $(RACE),,echo "No C compiler was found: the tests run WITHOUT the race detector. Install one (gcc or clang) to have it.")
 
 .PHONY: cover
@@ -115,8 +115,8 @@ fuzz: ## Run each fuzz target for FUZZTIME (1m)
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: docs
-docs: spelling ## Check the prose: spelling, links, commands, flags
-	go test -run 'Docs|Documented|Published|Architecture|Readme|Manifests|Units' ./internal/e2e
+docs: spelling ## Check the pages and release files: spelling, links, commands, flags
+	go test ./internal/docs
 
 .PHONY: bench
 bench: ## Measure both connectors against the floor and the naive way (BENCH=-quick to try)

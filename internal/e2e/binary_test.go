@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,76 +11,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
 // patience bounds every wait of these tests. It is far above what anything
 // takes, so that only what never happens meets it.
 const patience = 5 * time.Minute
 
-// binaries are built once a test run.
-var binaries struct {
-	mu   sync.Mutex
-	dir  string
-	made map[string]func() error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaries.dir != "" {
-		if err := os.RemoveAll(binaries.dir); err != nil && code == 0 {
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// binary returns the path of one of the commands, as it is shipped for a
-// person's own machine.
-func binary(t testing.TB, name string) string {
-	t.Helper()
-	return build(t, name, name)
-}
-
-// lambdaBinary returns the path of one of the commands, as it is shipped for
-// AWS Lambda.
-func lambdaBinary(t testing.TB, name string) string {
-	t.Helper()
-	return build(t, name, name+"-lambda", "-tags", "baton_lambda_support")
-}
-
-func build(t testing.TB, name, file string, args ...string) string {
-	t.Helper()
-	binaries.mu.Lock()
-	if binaries.dir == "" {
-		dir, err := os.MkdirTemp("", "baton-connectors-e2e-") // it outlives the test that comes first
-		if err != nil {
-			binaries.mu.Unlock()
-			t.Fatal(err)
-		}
-		binaries.dir, binaries.made = dir, map[string]func() error{}
-	}
-	path := filepath.Join(binaries.dir, file)
-	if binaries.made[file] == nil {
-		binaries.made[file] = sync.OnceValue(func() error {
-			// The flags of a release, which the other commands of the Makefile
-			// build with too: all share one build cache.
-			args := append([]string{"build", "-o", path, "-trimpath", "-ldflags=-s -w"}, args...)
-			build := exec.CommandContext(context.Background(), "go", append(args, "../../cmd/"+name)...)
-			build.Env = append(os.Environ(), "CGO_ENABLED=0")
-			out, err := build.CombinedOutput()
-			if err != nil {
-				return errors.New(string(out))
-			}
-			return nil
-		})
-	}
-	build := binaries.made[file]
-	binaries.mu.Unlock()
-	if err := build(); err != nil {
-		t.Fatalf("build %s: %v", name, err)
-	}
-	return path
-}
+func TestMain(m *testing.M) { os.Exit(fixture.Main(m)) }
 
 // output collects what a process writes. It is safe for concurrent use.
 type output struct {

@@ -109,7 +109,7 @@ func TestSettingsComeFromWhereTheyAreDocumented(t *testing.T) {
 					if connector.Login != "" {
 						state(row.base[0], connector.Login, "admin@example.com")
 					}
-					p := prepare(t, binary(t, connector.Connector), env, args...)
+					p := prepare(t, fixture.Binary(t, connector.Connector), env, args...)
 					if len(files[byFile]) > 0 {
 						path := filepath.Join(t.TempDir(), "settings.yaml")
 						writeYAML(t, path, files[byFile])
@@ -171,7 +171,7 @@ func TestGuruIsReachedAtItsOwnAddressByDefault(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(proxy.Close)
-	p := start(t, binary(t, "baton-guru"), []string{
+	p := start(t, fixture.Binary(t, "baton-guru"), []string{
 		"HTTPS_PROXY=" + proxy.URL, "HTTP_PROXY=" + proxy.URL,
 		"BATON_USER_EMAIL=admin@example.com", "BATON_API_TOKEN=some-token",
 	})

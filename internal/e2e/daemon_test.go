@@ -117,7 +117,7 @@ func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string
 		}
 		d.searched(t)
 	})
-	d.process = start(t, binary(t, s.name), slices.Concat(s.env, []string{
+	d.process = start(t, fixture.Binary(t, s.name), slices.Concat(s.env, []string{
 		"BATON_CLIENT_ID=" + plane.ClientID(),
 		"BATON_CLIENT_SECRET=" + plane.ClientSecret(),
 		"SSL_CERT_FILE=" + plane.CAFile(),
@@ -310,7 +310,7 @@ func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
-		p := start(t, binary(t, s.name), slices.Concat(s.env, []string{
+		p := start(t, fixture.Binary(t, s.name), slices.Concat(s.env, []string{
 			"BATON_CLIENT_ID=" + plane.ClientID(), "BATON_CLIENT_SECRET=" + plane.OtherSecret(), "SSL_CERT_FILE=" + plane.CAFile(),
 		}))
 		if code := p.wait(); code != int(codes.Unauthenticated) {
@@ -456,7 +456,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 		probes := func(want int) {
 			t.Helper()
 			// What a container's probe runs: the same binary.
-			p := start(t, binary(t, s.name), health, "health-check", "--endpoint", "health", "--timeout", "60")
+			p := start(t, fixture.Binary(t, s.name), health, "health-check", "--endpoint", "health", "--timeout", "60")
 			if code := p.wait(); (code == 0) != (want == http.StatusOK) {
 				t.Errorf("health-check ends with %d: %s", code, p.stderr.String())
 			}

@@ -58,7 +58,7 @@ func startFunction(t testing.TB, s *setup, fields map[string]any, egress *v1.Egr
 		}
 	})
 	for range instances {
-		f.instances = append(f.instances, start(t, lambdaBinary(t, s.name), slices.Concat(f.runtime.Env(), []string{
+		f.instances = append(f.instances, start(t, fixture.LambdaBinary(t, s.name), slices.Concat(f.runtime.Env(), []string{
 			"BATON_LAMBDA_CLIENT_ID=" + f.plane.ClientID(),
 			"BATON_LAMBDA_CLIENT_SECRET=" + f.plane.ClientSecret(),
 			"BATON_LAMBDA_CA_CERT_PATH=" + f.plane.CAFile(),

@@ -32,7 +32,7 @@ func (s *setup) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	} else {
 		o.file, o.tmp = filepath.Join(t.TempDir(), "sync.c1z"), t.TempDir()
 	}
-	o.process = start(t, binary(t, s.name), slices.Concat(s.env, []string{
+	o.process = start(t, fixture.Binary(t, s.name), slices.Concat(s.env, []string{
 		"BATON_FILE=" + o.file, "BATON_TMPDIR=" + o.tmp, "BATON_LOG_FORMAT=json",
 	}, env))
 	return o

@@ -26,7 +26,7 @@ func TestStartUpDoesNotGrow(t *testing.T) {
 		for _, arg := range []string{"--help", "capabilities"} {
 			t.Run(name+" "+arg, func(t *testing.T) {
 				t.Parallel()
-				p := start(t, binary(t, name), []string{"GODEBUG=inittrace=1"}, arg)
+				p := start(t, fixture.Binary(t, name), []string{"GODEBUG=inittrace=1"}, arg)
 				if code := p.wait(); code != 0 {
 					t.Fatalf("exit code %d", code)
 				}

@@ -78,7 +78,7 @@ func TestSync(t *testing.T) {
 // in a container, and returns how often the syncer called the connector.
 func syncFile(t *testing.T, server *fixture.Vendor, file string) map[string]int {
 	t.Helper()
-	p := start(t, binary(t, server.Connector), append(server.Env, "BATON_LOG_FORMAT=json"), "--file", file)
+	p := start(t, fixture.Binary(t, server.Connector), append(server.Env, "BATON_LOG_FORMAT=json"), "--file", file)
 	if code := p.wait(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}

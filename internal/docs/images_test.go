@@ -1,11 +1,10 @@
-package e2e
+package docs
 
 import (
 	"bytes"
 	"debug/elf"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,8 +16,6 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
@@ -29,18 +26,6 @@ const (
 	sizeBudget       = 48_000_000
 	lambdaSizeBudget = 53_000_000
 )
-
-// repository is the top of the checkout, seen from this package.
-const repository = "../.."
-
-func repoFile(t *testing.T, path ...string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository, filepath.Join(path...)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 // dockerStage is one stage of a Dockerfile.
 type dockerStage struct {
@@ -327,234 +312,4 @@ func inEmptyWorld(t *testing.T, path string, args ...string) string {
 		t.Errorf("%s: it said %s", strings.Join(args, " "), stderr.String())
 	}
 	return string(out)
-}
-
-// What is released must be what is tested: the same flags, and a binary for
-// every platform that the documentation names.
-func TestReleaseBuildsEveryPlatform(t *testing.T) {
-	t.Parallel()
-	var config struct {
-		Builds []struct {
-			ID, Main, Binary          string
-			Env, Flags, Ldflags, Tags []string
-			Goos, Goarch              []string
-		}
-	}
-	if err := yaml.Unmarshal([]byte(repoFile(t, ".goreleaser.yaml")), &config); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string][]string{}
-	for _, connector := range fixture.Connectors(t) {
-		want[connector], want[connector+"-lambda"] = []string{"linux", "darwin", "windows"}, []string{"linux"}
-	}
-	got := map[string][]string{}
-	for _, build := range config.Builds {
-		got[build.ID] = build.Goos
-		name, lambda := strings.CutSuffix(build.ID, "-lambda")
-		if build.Binary != name || build.Main != "./cmd/"+name {
-			t.Errorf("%s builds %s from %s", build.ID, build.Binary, build.Main)
-		}
-		if slices.Contains(build.Tags, "baton_lambda_support") != lambda {
-			t.Errorf("%s has the tags %q", build.ID, build.Tags)
-		}
-		if !slices.Equal(build.Goarch, []string{"amd64", "arm64"}) {
-			t.Errorf("%s is built for %q", build.ID, build.Goarch)
-		}
-		flags := strings.Join(slices.Concat(build.Env, build.Flags, build.Ldflags), " ")
-		if flags != "CGO_ENABLED=0 -trimpath -s -w -X main.version={{ .Version }}" {
-			t.Errorf("%s is built with %s", build.ID, flags)
-		}
-	}
-	if !maps.EqualFunc(got, want, slices.Equal) {
-		t.Errorf("builds %q, want %q", got, want)
-	}
-	if makefile := repoFile(t, "Makefile"); !strings.Contains(makefile, "CGO_ENABLED=0 go build -trimpath $(if $(TAGS),-tags $(TAGS)) -ldflags '-s -w -X main.version=$(VERSION)'") {
-		t.Error("the Makefile builds with other flags than a release")
-	}
-}
-
-// An action that is named by a tag is whatever its owner, or whoever took the
-// owner's account, puts there tomorrow; and it gets the workflow's token. What
-// a job runs must run by hand: it is in the Makefile, or the two of its targets
-// that .ci/run joins.
-func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
-	t.Parallel()
-	targets := map[string]bool{}
-	for _, match := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(repoFile(t, "Makefile"), -1) {
-		targets[match[1]] = true
-	}
-	paths, err := fs.Glob(os.DirFS(repository), ".github/workflows/*.yml")
-	if err != nil || len(paths) < 3 {
-		t.Fatalf("workflows: %q, %v", paths, err)
-	}
-	pinned := regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
-	outputOf := regexp.MustCompile(`^echo "\w+=\$\((make [a-z-]+)\)" >>"\$GITHUB_OUTPUT"$`)
-	byHand := regexp.MustCompile(`^make((?: [a-z-]+)+)(?: [A-Z]+=(?:[\w.-]+|\$\{\{ matrix\.\w+ \}\}))*$`)
-	for _, path := range paths {
-		text := repoFile(t, path)
-		if !strings.Contains(text, "\npermissions: {}\n") {
-			t.Errorf("%s: a job that asks for no permission must have none", path)
-		}
-		for _, match := range regexp.MustCompile(`uses: (.*)`).FindAllStringSubmatch(text, -1) {
-			if !pinned.MatchString(match[1]) {
-				t.Errorf("%s: %s is not pinned by commit, with its version as a comment", path, match[1])
-			}
-		}
-		var workflow struct {
-			Jobs map[string]struct {
-				Strategy struct{ Matrix map[string]any }
-				Steps    []struct{ Run string }
-			}
-		}
-		if err := yaml.Unmarshal([]byte(text), &workflow); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		ran := 0
-		for name, job := range workflow.Jobs {
-			if listed := job.Strategy.Matrix["connector"]; listed != nil && listed != "${{ fromJSON(needs.connectors.outputs.names) }}" {
-				t.Errorf("%s: %s runs for %v, not for every connector", path, name, listed)
-			}
-			for _, step := range job.Steps {
-				if step.Run == "" {
-					continue
-				}
-				runs := []string{step.Run}
-				if strings.Contains(step.Run, "make ${{ matrix.target }}") {
-					runs = nil
-					matrix, _ := job.Strategy.Matrix["target"].([]any)
-					for _, target := range matrix {
-						runs = append(runs, fmt.Sprint("make ", target))
-					}
-				}
-				for _, run := range runs {
-					ran++
-					run = outputOf.ReplaceAllString(run, "$1")
-					match := byHand.FindStringSubmatch(run)
-					if match == nil && run != ".ci/run" {
-						t.Errorf("%s: %s runs %q, which is no target of the Makefile", path, name, run)
-					}
-					for _, target := range strings.Fields(strings.Join(match[min(1, len(match)):], " ")) {
-						if !targets[target] {
-							t.Errorf("%s: %s: the Makefile has no target %s", path, name, target)
-						}
-					}
-				}
-			}
-		}
-		if ran == 0 {
-			t.Errorf("%s runs nothing", path)
-		}
-	}
-}
-
-// GitHub cannot derive these lists from cmd/.
-func TestGitHubKnowsEveryConnector(t *testing.T) {
-	t.Parallel()
-	if list := "\n      options: [" + strings.Join(fixture.Connectors(t), ", ") + "]\n"; !strings.Contains(repoFile(t, ".github/ISSUE_TEMPLATE/bug.yml"), list) {
-		t.Errorf("the form for bugs does not offer%s", list)
-	}
-	live := repoFile(t, ".github/workflows/live.yml")
-	for name, s := range connectors(t) {
-		for _, variable := range s.settings() {
-			if line := "\n      " + variable + ": ${{ matrix.connector == '" + name + "' && secrets."; !strings.Contains(live, line) {
-				t.Errorf("live.yml does not give %s its %s", name, variable)
-			}
-		}
-	}
-}
-
-// Much of what is linked in holds code of others, in directories that have
-// their own licences.
-func TestLicencesOfAllThatIsLinkedInAreShipped(t *testing.T) {
-	t.Parallel()
-	output := func(name string, args ...string) []byte {
-		t.Helper()
-		run := exec.CommandContext(t.Context(), name, args...)
-		run.Dir = repository
-		var stderr bytes.Buffer
-		run.Stderr = &stderr
-		out, err := run.Output()
-		if err != nil {
-			t.Fatalf("%s %q: %v\n%s", name, args, err, stderr.String())
-		}
-		return out
-	}
-	shipped := output("sh", "scripts/licenses.sh")
-	for _, file := range []struct{ module, name string }{
-		{"github.com/conductorone/baton-sdk", "LICENSE"},
-		{"github.com/conductorone/baton-sdk", "NOTICE"},
-		{"github.com/cockroachdb/pebble/v2", "LICENSE"},
-		{"github.com/cockroachdb/pebble/v2", "internal/cache/LICENSE"},
-		{"github.com/cockroachdb/pebble/v2", "internal/arenaskl/LICENSE"},
-		{"github.com/klauspost/compress", "s2/LICENSE"},
-		{"github.com/klauspost/compress", "internal/snapref/LICENSE"},
-		{"github.com/klauspost/compress", "zstd/internal/xxhash/LICENSE.txt"},
-		{"github.com/go-jose/go-jose/v4", "json/LICENSE"},
-		{"modernc.org/sqlite", "SQLITE-LICENSE"},
-	} {
-		module := strings.Fields(string(output("go", "list", "-m", "-f", "{{.Version}} {{.Dir}}", file.module)))
-		text, err := os.ReadFile(filepath.Join(module[1], file.name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		head := fmt.Sprintf("\n%s %s: %s\n\n", file.module, module[0], file.name)
-		if _, after, found := bytes.Cut(shipped, []byte(head)); !found || !bytes.HasPrefix(after, text) {
-			t.Errorf("%s of %s is not there", file.name, file.module)
-		}
-	}
-	var heads []string
-	for _, match := range regexp.MustCompile(`(?m)^={80}\n(\S+ v\S+: \S+)$`).FindAllSubmatch(shipped, -1) {
-		heads = append(heads, string(match[1]))
-	}
-	if !slices.IsSorted(heads) || len(slices.Compact(slices.Clone(heads))) != len(heads) || len(heads) < 100 {
-		t.Errorf("the order is left to chance, or a file is there twice: %q", heads)
-	}
-}
-
-// The live workflow runs in forks too, which have no secrets.
-func TestWithoutSecretsTheLiveSyncSaysThatItIsSkipped(t *testing.T) {
-	t.Parallel()
-	type live struct {
-		connector string
-		env       []string
-		code      int
-		says      string
-	}
-	tests := []live{{"baton-other", nil, 2, "live: there is no connector baton-other\n"}}
-	for connector, s := range connectors(t) {
-		var given []string
-		for _, name := range s.settings() {
-			says := "live: " + connector + " was NOT run: " + name + " is not set\n"
-			tests = append(tests, live{connector, slices.Clone(given), 0, says}, live{connector, append(slices.Clone(given), name+"="), 0, says})
-			given = append(given, name+"=x")
-		}
-	}
-	for _, test := range tests {
-		run := exec.CommandContext(t.Context(), "sh", "scripts/live.sh", test.connector)
-		run.Dir, run.Env = repository, append([]string{"PATH=" + os.Getenv("PATH")}, test.env...)
-		out, err := run.CombinedOutput()
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		if code := run.ProcessState.ExitCode(); code != test.code || string(out) != test.says {
-			t.Errorf("%s with %q: exit code %d and %q", test.connector, test.env, code, out)
-		}
-	}
-}
-
-// ConductorOne reads these files to learn what a connector can do and what it
-// asks for.
-func TestCommittedCapabilitiesAndSchemaAreTheBinarys(t *testing.T) {
-	t.Parallel()
-	for _, connector := range fixture.Connectors(t) {
-		for command, file := range map[string]string{"capabilities": "baton_capabilities.json", "config": "config_schema.json"} {
-			t.Run(connector+"/"+command, func(t *testing.T) {
-				t.Parallel()
-				if got := inEmptyWorld(t, binary(t, connector), command); got != repoFile(t, "cmd", connector, file) {
-					t.Errorf("cmd/%s/%s is out of date: run make generate", connector, file)
-				}
-			})
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package e2e
+package docs
 
 import (
 	"bytes"
@@ -72,7 +72,7 @@ func (s *schema) checkProbe(t *testing.T, place string, command []string) {
 		return
 	}
 	// Nothing answers here, and the connector says so.
-	if out, _ := exec.CommandContext(t.Context(), binary(t, s.name), command[1:]...).CombinedOutput(); !bytes.Contains(out, []byte("connect")) {
+	if out, _ := exec.CommandContext(t.Context(), fixture.Binary(t, s.name), command[1:]...).CombinedOutput(); !bytes.Contains(out, []byte("connect")) {
 		t.Errorf("%s: %q says %s", place, command, out)
 	}
 }

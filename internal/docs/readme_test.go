@@ -1,4 +1,4 @@
-package e2e
+package docs
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ func TestReadmeOneShot(t *testing.T) {
 			dir := t.TempDir()
 			cmd := exec.Command("sh", "-eu", "-c", script)
 			cmd.Dir = dir
-			cmd.Env = []string{"PATH=" + filepath.Dir(binary(t, s.Connector)) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + t.TempDir()}
+			cmd.Env = []string{"PATH=" + filepath.Dir(fixture.Binary(t, s.Connector)) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + t.TempDir()}
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -105,7 +105,7 @@ func TestReadmeShowsTheDemo(t *testing.T) {
 		return regexp.MustCompile(`c1z in [0-9.]+m?s`).ReplaceAllString(text, "c1z in 0s")
 	}
 	if steady(shown) != steady(want) {
-		t.Errorf("the README shows\n%s\nand the demo prints\n%s\n(go test ./internal/e2e -run TestReadmeShowsTheDemo -update)", shown, want)
+		t.Errorf("the README shows\n%s\nand the demo prints\n%s\n(go test ./internal/docs -run TestReadmeShowsTheDemo -update)", shown, want)
 	}
 }
 

@@ -1,4 +1,4 @@
-package e2e
+package docs
 
 import (
 	"encoding/json"
@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
+	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
 // exitCodes are the meanings of the exit codes that a table of a page gives.
@@ -82,8 +85,8 @@ func TestDocumentedExitCodes(t *testing.T) {
 			if status == never {
 				env = append(env, "BATON_HTTP_TIMEOUT_SECONDS=1")
 			}
-			p := start(t, binary(t, "baton-rudderstack"), env)
-			if code := strconv.Itoa(p.wait()); code != want || known[code] == "" {
+			exit, _, _ := run(t, fixture.Binary(t, "baton-rudderstack"), env)
+			if code := strconv.Itoa(exit); code != want || known[code] == "" {
 				t.Errorf("exit code %s, want %s; documented as %q", code, want, known[code])
 			}
 		})
@@ -99,21 +102,24 @@ func TestDocsNameTheFieldsOfTheSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := startSetup(t, "baton-guru", small)
-	changes := filepath.Join(t.TempDir(), "changes.csv")
-	first := s.sync(t, nil)
-	first.succeeds(t, s.truth())
-	run := s.sync(t, first, "BATON_OUTPUT_FORMAT=json", "BATON_CHANGES="+changes)
-	run.succeeds(t, s.truth())
-	p := start(t, binary(t, "baton-guru"), append(slices.Clone(s.env), "BATON_OUTPUT_FORMAT=json", "BATON_API_TOKEN=wrong"))
-	if code := p.wait(); code != 16 {
+	s := fixture.Start(t, fixture.Guru, simulator.Size{Users: 12, Groups: 3, MembersPerGroup: 4})
+	bin, dir := fixture.Binary(t, s.Connector), t.TempDir()
+	succeeds := func(env []string, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := run(t, bin, slices.Concat(s.Env, []string{"BATON_FILE=" + filepath.Join(dir, "sync.c1z")}, env), args...)
+		if code != 0 {
+			t.Fatalf("exit code %d\n%s", code, stderr)
+		}
+		return stdout
+	}
+	inJSON := "BATON_OUTPUT_FORMAT=json"
+	succeeds(nil)
+	summary := succeeds([]string{inJSON, "BATON_CHANGES=" + filepath.Join(dir, "changes.csv")})
+	code, failure, _ := run(t, bin, append(slices.Clone(s.Env), inJSON, "BATON_API_TOKEN=wrong"))
+	if code != 16 {
 		t.Fatalf("exit code %d", code)
 	}
-	check := start(t, binary(t, "baton-guru"), append(slices.Clone(s.env), "BATON_OUTPUT_FORMAT=json"), "check")
-	if code := check.wait(); code != 0 {
-		t.Fatalf("exit code %d: %s", code, check.lastLine())
-	}
-	for marker, said := range map[string]string{"summary": run.stdout.String(), "failure": p.stdout.String(), "check": check.stdout.String()} {
+	for marker, said := range map[string]string{"summary": summary, "failure": failure, "check": succeeds([]string{inJSON}, "check")} {
 		shown := marked(t, string(text), marker)
 		if got, want := jsonKeys(t, said), jsonKeys(t, shown); !slices.Equal(got, want) {
 			t.Errorf("%s: a run prints %v, docs/operations.md shows %v", marker, got, want)
