@@ -189,6 +189,16 @@ func await[T any](d *daemon, reached <-chan T) T {
 	panic("not reached")
 }
 
+// eventually waits until something holds while the daemon lives.
+func (d *daemon) eventually(what string, holds func() bool) {
+	d.t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {
+		if d.alive.Err() != nil || time.Now().After(end) {
+			d.t.Fatalf("%s does not %s", d.name, what)
+		}
+	}
+}
+
 // uploads lists the files that the daemon uploaded for a task.
 func (d *daemon) uploads(id string) []string {
 	var files []string
@@ -466,6 +476,15 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 		}
 		probes(http.StatusOK)
 		s.vendor.RevokeCredential()
+		// A good answer is given again for some seconds.
+		d.eventually("see the revoked credential", func() bool {
+			resp, err := http.Get("http://127.0.0.1:" + port + "/health") //nolint:noctx // bounded by the daemon
+			if err != nil {
+				return false
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode == http.StatusServiceUnavailable
+		})
 		body := probe("health", http.StatusServiceUnavailable)
 		if !strings.Contains(body, "401") || s.leaks(body) {
 			t.Errorf("/health says %s", body)

@@ -89,7 +89,7 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 		if err != nil {
 			return nil, err
 		}
-		return &serviceServer{ConnectorServer: c.server, counter: c.counter, stats: c.stats}, nil
+		return newServiceServer(p.info.Name, c), nil
 	}
 	v, cmd, err := sdkconfig.DefineConfigurationV2(ctx, p.info.Name, serve, p.schema,
 		connectorrunner.WithDefaultCapabilitiesConnectorBuilderV2(connector.New(p.info, zero, nil)),
@@ -110,7 +110,7 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	})
 	around(&cmd.RunE, func(next func() error) error {
 		if !p.isOneShot() {
-			return p.service(next)
+			return p.service(ctx, next)
 		}
 		return p.oneShot(ctx)
 	})
@@ -177,21 +177,6 @@ func egress(policy *cli.EgressPolicy) *rest.Egress {
 		return nil
 	}
 	return &rest.Egress{AllowedHosts: policy.AllowedHosts, HTTPSOnly: policy.HTTPSOnly, Enforce: policy.Enforce}
-}
-
-// service runs everything but a one-shot sync: the SDK's own command, with a
-// work directory for its temporary files.
-func (p *program[T]) service(sdk func() error) error {
-	dir, err := newWorkDir(p.tempBase(), p.info.Name)
-	if err != nil {
-		return err
-	}
-	defer dir.release()
-	if err := dir.use(); err != nil {
-		return err
-	}
-	p.v.Set(tempDirFlag, dir.path)
-	return sdk()
 }
 
 // tempDirFlag is the SDK's flag for its temporary files. It takes precedence

@@ -2,29 +2,143 @@ package command
 
 import (
 	"context"
+	"math"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
+	"github.com/conductorone/baton-sdk/pkg/tempdir"
 	"github.com/conductorone/baton-sdk/pkg/types"
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/conductorone/baton-connectors/pkg/connector"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// serviceServer is a connector server that logs the counts of each finished sync.
-// The SDK's daemon and AWS Lambda use it.
+// serviceServer is the connector server of the SDK's daemon and of AWS Lambda.
+// It logs what each finished sync has read, and keeps a daemon's sync from a
+// full disk and the vendor from probes of the daemon's health.
 type serviceServer struct {
 	types.ConnectorServer
+	name    string
 	counter *connector.Counter
 	stats   *rest.Stats
+	// free returns the bytes that are free for temporary files.
+	free func(context.Context) (uint64, error)
+	now  func() time.Time
+	// called is called for the first call.
+	called func()
+
+	// checking is held while the credential is checked.
+	checking chan struct{}
+	// good is the last good answer to Validate, and its time.
+	good   *v2.ConnectorServiceValidateResponse
+	goodAt time.Time
+	// reused says that good was the last answer that was given.
+	reused bool
 
 	mu sync.Mutex
 	// Traffic that earlier syncs have reported.
 	requests, retries int64
 	waited            time.Duration
+}
+
+const (
+	// goodAge is how long a good answer to Validate is given again. Each probe
+	// of --health-check asks for one, which is up to three requests.
+	goodAge = 5 * time.Second
+	// minServiceSpace is how many bytes must be free for a sync's temporary
+	// files. Below it, the connector fails the sync, and C1 shows why. The store
+	// takes space in steps of 70 MB, and two of them must fit between two calls.
+	minServiceSpace = 160 << 20
+)
+
+func newServiceServer(name string, c *connected) *serviceServer {
+	s := &serviceServer{
+		ConnectorServer: c.server, name: name, counter: c.counter, stats: c.stats,
+		now: time.Now, called: func() {}, checking: make(chan struct{}, 1),
+		free: func(context.Context) (uint64, error) { return math.MaxUint64, nil },
+	}
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" { // it has no store
+		dir := tempdir.Resolve("")
+		s.free = func(ctx context.Context) (uint64, error) { return freeSpace(ctx, dir) }
+		s.called = sync.OnceFunc(func() { _ = os.WriteFile(filepath.Join(dir, reachedFile), nil, 0o600) })
+	}
+	return s
+}
+
+// GetMetadata is the first call to a daemon's connector.
+func (s *serviceServer) GetMetadata(ctx context.Context, request *v2.ConnectorServiceGetMetadataRequest) (*v2.ConnectorServiceGetMetadataResponse, error) {
+	s.called()
+	return s.ConnectorServer.GetMetadata(ctx, request)
+}
+
+// Validate checks the credential, or gives the last good answer again.
+func (s *serviceServer) Validate(ctx context.Context, request *v2.ConnectorServiceValidateRequest) (*v2.ConnectorServiceValidateResponse, error) {
+	select {
+	case s.checking <- struct{}{}:
+		defer func() { <-s.checking }()
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+	if s.good != nil && s.now().Sub(s.goodAt) < goodAge {
+		s.reused = true
+		return s.good, nil
+	}
+	return s.validate(ctx, request)
+}
+
+func (s *serviceServer) validate(ctx context.Context, request *v2.ConnectorServiceValidateRequest) (*v2.ConnectorServiceValidateResponse, error) {
+	response, err := s.ConnectorServer.Validate(ctx, request)
+	s.good, s.goodAt, s.reused = response, s.now(), false
+	if err != nil {
+		s.good = nil
+	}
+	return response, err
+}
+
+// ListResourceTypes opens a sync. Its Validate may have got an old answer, and
+// a sync must not begin without a check: it drops what was prefetched before.
+func (s *serviceServer) ListResourceTypes(ctx context.Context, request *v2.ResourceTypesServiceListResourceTypesRequest) (*v2.ResourceTypesServiceListResourceTypesResponse, error) {
+	s.checking <- struct{}{}
+	var err error
+	if s.reused {
+		_, err = s.validate(ctx, &v2.ConnectorServiceValidateRequest{})
+	}
+	<-s.checking
+	if err != nil {
+		return nil, err
+	}
+	return s.ConnectorServer.ListResourceTypes(ctx, request)
+}
+
+// ListResources fails if there is no space for the answer.
+func (s *serviceServer) ListResources(ctx context.Context, request *v2.ResourcesServiceListResourcesRequest) (*v2.ResourcesServiceListResourcesResponse, error) {
+	if err := s.checkSpace(ctx); err != nil {
+		return nil, err
+	}
+	return s.ConnectorServer.ListResources(ctx, request)
+}
+
+// ListGrants fails if there is no space for the answer.
+func (s *serviceServer) ListGrants(ctx context.Context, request *v2.GrantsServiceListGrantsRequest) (*v2.GrantsServiceListGrantsResponse, error) {
+	if err := s.checkSpace(ctx); err != nil {
+		return nil, err
+	}
+	return s.ConnectorServer.ListGrants(ctx, request)
+}
+
+func (s *serviceServer) checkSpace(ctx context.Context) error {
+	if free, err := s.free(ctx); err == nil && free < minServiceSpace {
+		return status.Errorf(codes.ResourceExhausted, "%s: %s: %d MB are free for a sync and it needs at least %d MB; free some, or point BATON_TMPDIR to another file system",
+			s.name, errNoSpace, free>>20, minServiceSpace>>20)
+	}
+	return nil
 }
 
 // Cleanup logs the counts of a sync. The syncer calls it after a finished sync,

@@ -21,13 +21,16 @@ const (
 // watchSpace returns a channel that is closed when dir's file system has less
 // than minSpace left. It stops with the context.
 func watchSpace(ctx context.Context, dir string) <-chan struct{} {
-	return watch(ctx, func() (uint64, error) {
-		usage, err := disk.UsageWithContext(ctx, dir)
-		if err != nil {
-			return 0, err
-		}
-		return usage.Free, nil
-	})
+	return watch(ctx, func() (uint64, error) { return freeSpace(ctx, dir) })
+}
+
+// freeSpace is how many bytes a directory's file system has free.
+func freeSpace(ctx context.Context, dir string) (uint64, error) {
+	usage, err := disk.UsageWithContext(ctx, dir)
+	if err != nil {
+		return 0, err
+	}
+	return usage.Free, nil
 }
 
 func watch(ctx context.Context, free func() (uint64, error)) <-chan struct{} {

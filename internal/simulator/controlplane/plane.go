@@ -57,6 +57,8 @@ type Plane struct {
 	dropped    map[string]bool // tasks
 	config     served
 	tasks      int
+	// tokenAnswers are given to the next token requests.
+	tokenAnswers []func(http.ResponseWriter)
 }
 
 // Event is one message that the plane received and accepted.

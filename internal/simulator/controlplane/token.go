@@ -54,6 +54,11 @@ func (p *Plane) token(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(code)
 		_ = json.NewEncoder(w).Encode(map[string]string{"error": kind, "error_description": why})
 	}
+	if answer := p.tokenAnswer(); answer != nil {
+		p.note(Event{Method: "Token"})
+		answer(w)
+		return
+	}
 	if err := r.ParseForm(); err != nil {
 		refuse(http.StatusBadRequest, "invalid_request", "the body is not a form")
 		return
@@ -100,6 +105,25 @@ func (p *Plane) token(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"access_token": text, "token_type": kind, "expires_in": int(tokenLife.Seconds()),
 	})
+}
+
+// AnswerTokens makes the next token requests get these answers, in this order.
+func (p *Plane) AnswerTokens(answers ...func(http.ResponseWriter)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tokenAnswers = append(p.tokenAnswers, answers...)
+}
+
+// tokenAnswer takes the next of the answers that a test wants; nil for none.
+func (p *Plane) tokenAnswer() func(http.ResponseWriter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.tokenAnswers) == 0 {
+		return nil
+	}
+	answer := p.tokenAnswers[0]
+	p.tokenAnswers = p.tokenAnswers[1:]
+	return answer
 }
 
 // checkAssertion verifies a client assertion (RFC 7523, section 3) and

@@ -1,0 +1,31 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/conductorone/baton-connectors/internal/fixture"
+	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
+)
+
+// TestDaemonOutlivesAnOutageOfTheTokenEndpoint shows that a gateway's error
+// where C1 gives tokens delays a daemon's start and is not taken for a refused
+// credential.
+func TestDaemonOutlivesAnOutageOfTheTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	eachSetup(t, func(t *testing.T, open newSetup) {
+		s, plane := open(t, small), controlplane.Start(t)
+		page := func(status int) func(http.ResponseWriter) {
+			return func(w http.ResponseWriter) {
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, "<html><title>Sorry</title></html>")
+			}
+		}
+		plane.AnswerTokens(page(http.StatusServiceUnavailable), page(http.StatusTooManyRequests), page(http.StatusOK))
+		d := startDaemon(t, s, plane, nil)
+		d.hello()
+		fixture.CompareTruth(t, d.synced(plane.Enqueue(controlplane.FullSync())[0]), s.truth())
+	})
+}

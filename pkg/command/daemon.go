@@ -1,0 +1,118 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// startLimit is how long a daemon may take to reach the connector, its
+	// child process. If the child dies before that, the SDK (v0.26.0) waits for
+	// ever.
+	startLimit = 30 * time.Second
+	// reachedFile is made in the work directory by the child when it gets its
+	// first call.
+	reachedFile = "reached"
+
+	// firstPause and maxPause bound the pauses between two attempts to reach C1.
+	firstPause = time.Second
+	maxPause   = time.Minute
+)
+
+// service runs everything but a one-shot sync: the SDK's own command, with a
+// work directory for its temporary files.
+func (p *program[T]) service(ctx context.Context, sdk func() error) error {
+	dir, err := newWorkDir(p.tempBase(), p.info.Name)
+	if err != nil {
+		return err
+	}
+	defer dir.release()
+	defer os.Remove(filepath.Join(dir.path, reachedFile)) //nolint:errcheck // mostly gone
+	if err := dir.use(); err != nil {
+		return err
+	}
+	p.v.Set(tempDirFlag, dir.path)
+	outage, err := setting(outageFlag).Minutes(p.v.GetInt(outageFlag))
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.info.Name, err)
+	}
+	go p.watchStart(dir.path)
+	go p.watchDisk(ctx, dir.path)
+	return p.untilInReach(ctx, outage, sdk)
+}
+
+// watchStart ends the process if its connector is not reached in startLimit.
+func (p *program[T]) watchStart(dir string) {
+	if !reached(filepath.Join(dir, reachedFile), startLimit) {
+		p.report(&failure{code: int(codes.Unavailable), line: fmt.Sprintf(
+			"%s: the connector's own process did not start within %s; look for a limit on processes or memory, and start it again", p.info.Name, startLimit)})
+		os.Exit(int(codes.Unavailable))
+	}
+}
+
+// reached waits for a file and removes it. It reports false after the limit.
+func reached(file string, limit time.Duration) bool {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for end := time.Now().Add(limit); time.Now().Before(end); <-ticker.C {
+		if os.Remove(file) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// watchDisk ends the process when its file system is full: the SDK's store
+// would crash or never end. Most syncs fail before that, by the connector.
+func (p *program[T]) watchDisk(ctx context.Context, dir string) {
+	select {
+	case <-watchSpace(ctx, dir):
+		f := p.noSpace(dir)
+		p.report(f)
+		os.Exit(f.code)
+	case <-ctx.Done():
+	}
+}
+
+// noToken matches what the SDK reports when C1's token endpoint cannot be
+// reached, or does not work. It uses the code of a refused credential for both.
+var noToken = regexp.MustCompile(`failed to get token: (429|5\d\d)\b.*|per-RPC creds failed due to error: .*`)
+
+// untilInReach runs the SDK's service. Where it ends because C1 gives no token
+// now, it is started again until the outage has lasted for the limit; then the
+// error is Unavailable.
+func (p *program[T]) untilInReach(ctx context.Context, limit time.Duration, sdk func() error) error {
+	began := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := sdk()
+		reason := outOfReach(err)
+		if reason == "" {
+			return err
+		}
+		if time.Since(began)+pause > limit {
+			return status.Errorf(codes.Unavailable, "%s: C1 is out of reach since %s: %s; check the network and that BATON_CLIENT_ID names your tenant, and start it again",
+				p.info.Name, time.Since(began).Round(time.Second), reason)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// outOfReach says why C1 gives no token now; "" for any other error.
+func outOfReach(err error) string {
+	if err == nil || status.Code(err) != codes.Unauthenticated {
+		return ""
+	}
+	return noToken.FindString(err.Error())
+}
