@@ -207,6 +207,34 @@ func TestASyncOfOneGroup(t *testing.T) {
 	}
 }
 
+// TestWhatMembersRowsSayIsCompared shows that the syncer's calls, some of them in
+// parallel, bring together what the comparison needs: it fails what contradicts
+// itself, and asks for nothing where all agrees.
+func TestWhatMembersRowsSayIsCompared(t *testing.T) {
+	t.Parallel()
+	for fault, code := range map[string]codes.Code{
+		"rows-name-groups": codes.OK, "group-not-listed": codes.FailedPrecondition, "member-not-listed": codes.FailedPrecondition,
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				size := simulator.Size{Users: 230, GroupSizes: []int{0, 1, 100, 101, 150}}
+				v := fixture.Start(t, fixture.Guru, size, simulator.WithMemory(), simulator.WithFault(fault))
+				path, err := fixture.Sync(context.Background(), t, v.Connector, v.Source(t, rest.Options{Prefetch: true}), fixture.SyncOptions{Tolerant: true})
+				if status.Code(err) != code || fixture.Finished(t, path) != (code == codes.OK) {
+					t.Fatalf("it ended with %v", err)
+				}
+				if code == codes.OK {
+					fixture.CompareTruth(t, path, v.Truth())
+					if n := len(v.Requests()); n > 18 {
+						t.Errorf("%d requests were sent", n)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestASecondSyncHoldsNothingOfTheFirst shows that a sync into a file that
 // holds an earlier one tells of the directory as it is now.
 func TestASecondSyncHoldsNothingOfTheFirst(t *testing.T) {
