@@ -18,8 +18,8 @@ var vendorFault = rest.Advice{
 
 const reportIt = "run the sync again; if it fails again, report this message to RudderStack support"
 
-// explainer gives the advice for an HTTP status. RudderStack documents only
-// that 403 means that SCIM is not enabled for the organization. The suffixed
+// explainer returns a function for rest.Vendor.Explain. RudderStack documents one
+// status: 403, if SCIM is not enabled for the organization. suffixed is set if the
 // base URL ends in /scim/v2.
 func explainer(suffixed bool) func(int) rest.Advice {
 	return func(httpStatus int) rest.Advice {
@@ -27,7 +27,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 		case http.StatusUnauthorized:
 			return rest.Advice{
 				Cause: "the token was refused: it is a workspace-level or a personal one, of another region, incomplete or revoked",
-				Next:  "create an organization-level Service Access Token and check that the base URL is that of the organization's region",
+				Next:  "create an organization-level Service Access Token, and check that the base URL is right for the organization's region",
 			}
 		case http.StatusForbidden:
 			return rest.Advice{
@@ -42,7 +42,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 				}
 			}
 			return rest.Advice{
-				Cause: "nothing is served at this path: the base URL is not that of the SCIM API, or SCIM is not enabled for this organization",
+				Cause: "nothing is served at this path: the base URL does not lead to the SCIM API, or SCIM is not enabled for this organization",
 				Next:  "check the base URL, such as https://api.rudderstack.com/scim/v2, or ask RudderStack support to enable SCIM",
 			}
 		case http.StatusBadRequest:
@@ -60,15 +60,15 @@ func explainer(suffixed bool) func(int) rest.Advice {
 	}
 }
 
-// refused reports whether the server does not take a parameter: 400 (RFC 7644,
-// section 3.12), or 422 where a framework checks it.
+// refused reports whether the server refuses a parameter: with 400 (RFC 7644,
+// section 3.12), or with 422 if a framework checks it.
 func refused(err error) bool {
 	httpStatus := rest.StatusOf(err)
 	return httpStatus == http.StatusBadRequest || httpStatus == http.StatusUnprocessableEntity
 }
 
-// passing reports whether an error says nothing about what was asked for: the
-// vendor is out of reach, or the call was stopped.
+// passing reports whether a later request may succeed: the vendor is out of reach,
+// or the call was stopped.
 func passing(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted:
@@ -77,10 +77,9 @@ func passing(err error) bool {
 	return false
 }
 
-// groupsFailed explains an error of /Groups where a general explanation would
-// mislead: /Users has answered, so the base URL is right and the token was
-// good. It also says how to do without groups, where asking again will not
-// help.
+// groupsFailed explains an error of /Groups. If /Users has answered, the base URL is
+// right and the token was good, so the general explanation would mislead. If a retry
+// will not help, it also names the setting that leaves groups out.
 func (s *Source) groupsFailed(err error) error {
 	var e *rest.Error
 	if !errors.As(err, &e) || passing(err) || e.Status < 400 && e.Code != codes.FailedPrecondition || e.Code == codes.Internal {
@@ -104,7 +103,7 @@ func (s *Source) groupsFailed(err error) error {
 	return &more
 }
 
-// walkError says why a walk cannot go on.
+// walkError is the error of a walk that cannot go on.
 type walkError struct {
 	code   codes.Code
 	what   string
@@ -120,7 +119,7 @@ func changed(rows int) error {
 	}
 }
 
-// unordered is changed for a list whose total has been the same all the time.
+// unordered is the error changed for a list whose total has not changed.
 func unordered(rows int) error {
 	return &walkError{
 		codes.Aborted, fmt.Sprintf("the rows received last cannot be found again after %d rows", rows),
@@ -135,8 +134,8 @@ func broken(format string, args ...any) error {
 	}
 }
 
-// everyAnswerTheSame refuses a server that answers every request with the same
-// rows, as many as a usual limit lets through.
+// everyAnswerTheSame is the error for a server that answers every request with the
+// same rows, as many as a usual limit.
 func everyAnswerTheSame(n int) error {
 	return &walkError{
 		codes.FailedPrecondition, fmt.Sprintf("every answer is the same %d rows", n),
@@ -147,7 +146,7 @@ func everyAnswerTheSame(n int) error {
 	}
 }
 
-// walkFailed gives an error of a walk its place.
+// walkFailed adds the URL to an error of a walk.
 func (s *Source) walkFailed(path string, err error) error {
 	var failed *walkError
 	if !errors.As(err, &failed) {

@@ -18,7 +18,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// groupRow is what is read of a SCIM group itself (RFC 7643, section 4.2).
+// groupRow has the attributes that are read of a SCIM group, without its members
+// (RFC 7643, section 4.2).
 type groupRow struct {
 	ID          rest.Text            `json:"id"`
 	ExternalID  rest.Text            `json:"externalId"`
@@ -26,9 +27,9 @@ type groupRow struct {
 	Meta        rest.Object[metaRow] `json:"meta"`
 }
 
-// groupNames lists groups without their members, which would make the answer
-// many times as long (RFC 7644, section 3.4.2.5). A server that sends them all
-// the same does no harm.
+// groupNames lists groups without their members, which make an answer many times as
+// long (RFC 7644, section 3.4.2.5). A server that sends them nevertheless does no
+// harm.
 var groupNames = &collection[groupRow]{
 	path:  groupsPath,
 	query: url.Values{"excludedAttributes": {"members"}},
@@ -92,7 +93,7 @@ func (s *Source) Group(ctx context.Context, id string) (directory.Group, error) 
 	return row.group(), nil
 }
 
-// group is the row in the words of the directory.
+// group converts the row.
 func (row *groupRow) group() directory.Group {
 	g := directory.Group{
 		ID:        row.ID.Value,
@@ -107,7 +108,7 @@ func (row *groupRow) group() directory.Group {
 }
 
 // readGroup reads one group by its id, as a row of a collection. It fails with
-// NotFound if the server has none such.
+// NotFound if the server has no such group.
 func readGroup[T any](ctx context.Context, s *Source, c *collection[T], id string) (T, error) {
 	ask := func(query url.Values) (T, error) {
 		return rest.Get(ctx, s.client, rest.Request{Path: []string{c.path, id}, Query: query, Item: true}, func(a *rest.Answer) (T, error) {
@@ -140,9 +141,9 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 	return row, nil
 }
 
-// vanished judges a group that was listed and now is not found: nil if it has
-// gone from the list as well. The SDK would take NotFound for "no members"
-// either way.
+// vanished decides what a 404 of a group that was listed means. It returns nil if
+// the list does not have the group any more. Otherwise the error is
+// FailedPrecondition, because the SDK would take NotFound for "no members".
 func (s *Source) vanished(ctx context.Context, id string, notFound error) error {
 	listed, err := s.known.has(ctx, s, id, s.now())
 	if err != nil {
@@ -159,18 +160,18 @@ func (s *Source) vanished(ctx context.Context, id string, notFound error) error 
 	return &hidden
 }
 
-// groupIDs is the set of all groups' ids, loaded when a member does not say
-// what it is or a group seems to be gone.
+// groupIDs is the set of the ids of all groups. It is loaded when a member states no
+// type, or when a group is not found.
 type groupIDs struct {
-	// turn is held by the one who loads or looks.
+	// turn is a lock that a call can stop waiting for.
 	turn chan struct{}
-	// loaded is when the set was complete; zero for no set.
+	// loaded is when the set was completed; zero without a set.
 	loaded time.Time
-	// ids are fingerprints in order: 8 bytes a group.
+	// ids are sorted fingerprints, 8 bytes a group.
 	ids []uint64
-	// rest is the walk that goes on after a load that failed, stopped is when
-	// it failed, and found are the ids that it brought. To begin anew each time
-	// would never end at a vendor that refuses every third request.
+	// rest is the walk of a load that failed, for the next load; stopped is when
+	// it failed, and found are the ids that it brought. A load that always began
+	// anew would never end at a vendor that refuses every third request.
 	rest    *walk
 	stopped time.Time
 	found   []uint64
@@ -179,14 +180,15 @@ type groupIDs struct {
 const (
 	// maxSetAge is how old the set may be when it classifies a member.
 	maxSetAge = 2 * time.Minute
-	// maxStopped is longer than the longest pause that a sync takes part in.
+	// maxStopped is how long a failed load can be continued: longer than the
+	// longest pause of a sync.
 	maxStopped = 90 * time.Minute
 )
 
 func newGroupIDs() groupIDs { return groupIDs{turn: make(chan struct{}, 1)} }
 
-// has reports whether the set, complete not before a time, holds an id. One
-// call loads at a time; the others wait and share.
+// has reports whether the set has an id. It loads the set if that was not completed
+// since a time. One call loads at a time; the others wait for it.
 func (g *groupIDs) has(ctx context.Context, s *Source, id string, since time.Time) (bool, error) {
 	select {
 	case g.turn <- struct{}{}:
@@ -203,7 +205,7 @@ func (g *groupIDs) has(ctx context.Context, s *Source, id string, since time.Tim
 	return found, nil
 }
 
-// load reads the list of groups, from where the last load stopped.
+// load reads the list of groups, and continues a load that failed a short time ago.
 func (g *groupIDs) load(ctx context.Context, s *Source) error {
 	if g.rest == nil || s.now().Sub(g.stopped) > maxStopped {
 		begin := newWalk()
@@ -211,10 +213,10 @@ func (g *groupIDs) load(ctx context.Context, s *Source) error {
 	}
 	for g.rest != nil {
 		got, err := readPage(ctx, s, groupNames, *g.rest)
-		if err != nil { // which is never "no groups": the set is asked for where there is one
+		if err != nil { // never "no groups": the set is loaded only if there is a group
 			g.stopped = s.now()
 			if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
-				g.rest = nil // to go on would meet the same
+				g.rest = nil // a retry of this page would not help
 			}
 			return err
 		}
@@ -228,7 +230,7 @@ func (g *groupIDs) load(ctx context.Context, s *Source) error {
 	return nil
 }
 
-// forget drops the set: a sync that begins reads its own.
+// forget drops the set, so that the next sync loads its own.
 func (g *groupIDs) forget(ctx context.Context) {
 	select {
 	case g.turn <- struct{}{}:
@@ -238,8 +240,8 @@ func (g *groupIDs) forget(ctx context.Context) {
 	}
 }
 
-// noGroupsAt is noGroups for an error of a walk over /Groups. Only its first
-// request can tell that there are none: later ones have seen some.
+// noGroupsAt is noGroups for an error of a walk over /Groups. Only the first request
+// can tell that there are no groups: later ones have seen some.
 func (s *Source) noGroupsAt(ctx context.Context, w walk, err error) (bool, error) {
 	if !w.begins() {
 		return false, s.groupsFailed(err)
@@ -247,11 +249,10 @@ func (s *Source) noGroupsAt(ctx context.Context, w walk, err error) (bool, error
 	return s.noGroups(ctx, err)
 }
 
-// noGroups decides by evidence whether an error of /Groups means that the
-// organization has no SCIM groups: 501 says so (RFC 7644, section 3.12), and
-// 404 does if the server's own list of what it serves has users and no groups.
-// In silence "no groups" would take every membership away, so anything else is
-// an error.
+// noGroups reports whether an error of /Groups means that the organization has no
+// SCIM groups. 501 does (RFC 7644, section 3.12). 404 does if the server's list of
+// resource types has users and no groups. Anything else is an error, because a wrong
+// "no groups" would revoke every membership.
 func (s *Source) noGroups(ctx context.Context, err error) (bool, error) {
 	switch rest.StatusOf(err) {
 	case http.StatusNotImplemented:

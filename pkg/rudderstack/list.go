@@ -18,9 +18,8 @@ import (
 )
 
 // listResponse is a SCIM list (RFC 7644, section 3.4.2; nextCursor: RFC 9865,
-// section 2). encoding/json takes attribute names in any case, as SCIM does.
-// startIndex and itemsPerPage are not read: servers get them wrong, and
-// nothing here depends on them.
+// section 2). encoding/json accepts attribute names in any letter case, as SCIM
+// does. startIndex and itemsPerPage are not read: servers get them wrong.
 type listResponse[T any] struct {
 	Schemas      rest.OneOrMany[rest.Text] `json:"schemas"`
 	TotalResults rest.Int                  `json:"totalResults"`
@@ -38,27 +37,28 @@ type collection[T any] struct {
 	path  string
 	query url.Values
 	id    func(*T) string
-	// check looks at a row that has an id; nil for no more to ask of it.
+	// check returns an error for a row that cannot be understood; nil for none.
 	check func(*T) error
 }
 
 // page is one answer to a list request, in the order of the vendor.
 type page[T any] struct {
 	rows []T
-	// total is totalResults, -1 where it is not stated.
+	// total is totalResults, -1 if it is not stated.
 	total int
+	// bytes is the size of the answer.
 	bytes int
 }
 
-// fetch reads the page that a query names. The place is for messages.
+// fetch reads the page at a query. The place names it in errors.
 func fetch[T any](ctx context.Context, s *Source, c *collection[T], query url.Values, place string) (page[T], error) {
 	return rest.Get(ctx, s.client, rest.Request{Path: []string{c.path}, Query: query}, func(a *rest.Answer) (page[T], error) {
 		return decodeList(a, c, place)
 	})
 }
 
-// decodeList reads a list response. What is not one is an error, never an
-// empty list; each row of it has an id.
+// decodeList reads a list response and checks its rows. Anything else is an error,
+// never an empty list.
 func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T], error) {
 	var none page[T]
 	list, err := rest.JSON[listResponse[T]](a)
@@ -102,9 +102,9 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 	return p, nil
 }
 
-// saysMore says whether a list without rows has something else to say: an
-// error, or rows in an attribute of another name, such as Users. To take such
-// an answer for "nobody" would take everybody's access away.
+// saysMore reports whether a list without rows has an error, or has rows in an
+// attribute of another name, such as Users. Taken for an empty list, such an answer
+// would revoke everybody's access.
 func saysMore(body []byte) bool {
 	var attributes map[string]json.RawMessage
 	if json.Unmarshal(body, &attributes) != nil {
@@ -129,7 +129,7 @@ func saysMore(body []byte) bool {
 	return false
 }
 
-// fault says what is wrong with a row, nil for nothing.
+// fault returns an error if a row has no good id or cannot be understood.
 func (c *collection[T]) fault(row *T) error {
 	if err := directory.CheckID(c.id(row)); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (c *collection[T]) fault(row *T) error {
 	return c.check(row)
 }
 
-// probe reads the first row of a collection, to see that it can be read.
+// probe fails if the first row of a collection cannot be read.
 func probe[T any](ctx context.Context, s *Source, c *collection[T]) error {
 	one := url.Values{"startIndex": {"1"}, "count": {"1"}}
 	_, err := fetch(ctx, s, c, with(one, c.query), "the first page")
@@ -150,19 +150,19 @@ func probe[T any](ctx context.Context, s *Source, c *collection[T]) error {
 	return err
 }
 
-// read is what one step of a walk over a collection brings.
+// read is the result of one step of a walk over a collection.
 type read[T any] struct {
-	// rows are all that the walk has not had. Some may come again.
+	// rows has all rows that the walk did not have before, and perhaps others.
 	rows []T
-	// next is the walk after this step; nil at the end.
+	// next is the walk after this step; nil at the end of the list.
 	next *walk
 	// total is the vendor's own count, 0 for none.
 	total int
 }
 
-// readPage reads the page of a collection at which a walk is. It makes one
-// request, or one more if the server refuses the collection's parameters: the
-// walk does without them then.
+// readPage reads the next page of a walk over a collection, and prefetches the pages
+// after it. If the server refuses the collection's parameters, it makes a second
+// request, and the walk goes on without them.
 func readPage[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read[T], error) {
 	place := fmt.Sprintf("the page at startIndex %d", w.Start)
 	p, err := fetch(ctx, s, c, w.query(c.query), place)
@@ -192,12 +192,12 @@ func readPage[T any](ctx context.Context, s *Source, c *collection[T], w walk) (
 const (
 	// maxPrefetch is how many pages are prefetched.
 	maxPrefetch = 8
-	// prefetchBytes bounds their bodies, judged by the page that has come.
+	// prefetchBytes bounds their bodies, estimated from the last page.
 	prefetchBytes = 4 << 20
 )
 
-// prefetch asks for the pages that a walk will read next if the server goes on
-// as it does: none behind the total, and one alone where more are uncertain.
+// prefetch prefetches the pages that the walk will read next if the server goes on
+// as it does: none beyond the total, and only one if the others are uncertain.
 func prefetch[T any](ctx context.Context, s *Source, c *collection[T], step step, p page[T]) {
 	next := step.next
 	for n := min(maxPrefetch, max(1, prefetchBytes/(p.bytes+1))); n > 0 && next.Start < p.total; n-- {
@@ -209,7 +209,7 @@ func prefetch[T any](ctx context.Context, s *Source, c *collection[T], step step
 	}
 }
 
-// query is the next request of the walk.
+// query returns the parameters of the walk's next request.
 func (w *walk) query(fixed url.Values) url.Values {
 	query := url.Values{"startIndex": {strconv.Itoa(w.Start)}, "count": {strconv.Itoa(pageRows)}}
 	if w.Bare {
@@ -229,7 +229,7 @@ func with(query, more url.Values) url.Values {
 	return out
 }
 
-// decodeWalk reads the cursor of a list, the empty one for its beginning.
+// decodeWalk returns the walk at a cursor of a list; a new walk for an empty one.
 func decodeWalk(list, cursor string) (walk, error) {
 	if cursor == "" {
 		return newWalk(), nil

@@ -14,11 +14,11 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// membersRow is what is read of a SCIM group for its members (RFC 7643,
-// section 4.2).
+// membersRow has the attributes that are read of a SCIM group for its members (RFC
+// 7643, section 4.2).
 type membersRow struct {
 	ID rest.Text `json:"id"`
-	// Members is nil where the vendor does not state them.
+	// Members is nil if the vendor does not state them.
 	Members memberRows `json:"members"`
 }
 
@@ -30,10 +30,9 @@ type memberRow struct {
 	Ref   string `json:"$ref"`
 }
 
-// UnmarshalJSON implements json.Unmarshaler. Members are an array and nothing
-// else: a number or a text may count or describe them, and taken for a member
-// it would take all the others away. Their ids may be numbers, and a bare id
-// may stand for a member.
+// UnmarshalJSON implements json.Unmarshaler. It accepts only an array: a number or
+// a text may count or describe the members, and would hide them if it were taken
+// for one. An id may be a number, and a member may be a bare id.
 func (m *memberRows) UnmarshalJSON(b []byte) error {
 	if json.Unmarshal(b, (*[]memberRow)(m)) == nil { // nearly always, and the fastest
 		return nil
@@ -64,8 +63,8 @@ var groupMembers = &collection[membersRow]{
 	check: (*membersRow).fault,
 }
 
-// membershipsCursor is where Memberships goes on: with a page of groups, or
-// with groups that are read by their ids, a group a page.
+// membershipsCursor is a position of Memberships: a page of groups, or groups that
+// are read by their ids, one a page.
 type membershipsCursor struct {
 	Walk   *walk    `json:"w,omitempty"`
 	Groups []string `json:"g,omitempty"`
@@ -73,10 +72,10 @@ type membershipsCursor struct {
 
 const memberships = "memberships"
 
-// Memberships implements directory.Memberships. The list of groups carries the
-// members, so it takes a request a page of groups. Some servers state members,
-// or all of them, only of a group that is asked for by its id: those groups
-// are read so, as siblings of the page.
+// Memberships implements directory.Memberships. The list of groups has the members,
+// so one request reads the members of a page of groups. Some servers state members,
+// or all of them, only if a group is read by its id: such groups become siblings of
+// the page.
 func (s *Source) Memberships(ctx context.Context, cursor string) (directory.Page[directory.Membership], error) {
 	var page directory.Page[directory.Membership]
 	if s.usersOnly {
@@ -126,8 +125,8 @@ func (s *Source) Memberships(ctx context.Context, cursor string) (directory.Page
 	return page, nil
 }
 
-// siblings are cursors that read groups by their ids, each once. A page may
-// have a limited number of them, so each may be for several groups.
+// siblings returns cursors that read groups by their ids, each once. A page may have
+// at most MaxSiblings, so a cursor may be for several groups.
 func siblings(groups []string) []string {
 	slices.Sort(groups)
 	groups = slices.Compact(groups)
@@ -138,7 +137,7 @@ func siblings(groups []string) []string {
 	return out
 }
 
-// nextGroup lists the members of the first of some groups.
+// nextGroup lists the members of the first group; the next page has the others.
 func (s *Source) nextGroup(ctx context.Context, groups []string) (directory.Page[directory.Membership], error) {
 	var page directory.Page[directory.Membership]
 	row, err := s.oneGroup(ctx, groups[0])
@@ -151,7 +150,7 @@ func (s *Source) nextGroup(ctx context.Context, groups []string) (directory.Page
 	return page, err
 }
 
-// Members implements directory.Source. A SCIM group has all its members in one
+// Members implements directory.Source. A SCIM group states all its members in one
 // answer, so there is one page.
 func (s *Source) Members(ctx context.Context, groupID, cursor string) (directory.Page[directory.Member], error) {
 	var page directory.Page[directory.Member]
@@ -174,7 +173,7 @@ func (s *Source) Members(ctx context.Context, groupID, cursor string) (directory
 	return page, nil
 }
 
-// members adds the members of a group to others.
+// members appends the members of a group.
 func (s *Source) members(ctx context.Context, to []directory.Membership, group string, rows memberRows) ([]directory.Membership, error) {
 	to = slices.Grow(to, len(rows))
 	for i := range rows {
@@ -187,8 +186,7 @@ func (s *Source) members(ctx context.Context, to []directory.Membership, group s
 	return to, nil
 }
 
-// oneGroup reads the members of one group by its id: none if it has been
-// deleted.
+// oneGroup reads the members of one group by its id; none if it was deleted.
 func (s *Source) oneGroup(ctx context.Context, id string) (memberRows, error) {
 	row, err := readGroup(ctx, s, groupMembers, id)
 	if status.Code(err) == codes.NotFound {
@@ -200,9 +198,9 @@ func (s *Source) oneGroup(ctx context.Context, id string) (memberRows, error) {
 	return s.askedMembers(ctx, id)
 }
 
-// askedMembers reads the members of a group that states none. Most likely it
-// has none, but a server may return them only where it is asked to (RFC 7643,
-// section 7: "returned" is "request").
+// askedMembers reads the members of a group that states none. Most likely it has
+// none, but a server may return them only on request (RFC 7643, section 7:
+// "returned" is "request").
 func (s *Source) askedMembers(ctx context.Context, id string) (memberRows, error) {
 	rows, err := rest.Get(ctx, s.client, rest.Request{
 		Path: []string{groupsPath, id}, Query: url.Values{"attributes": {"members"}}, Item: true,
@@ -222,9 +220,9 @@ func (s *Source) askedMembers(ctx context.Context, id string) (memberRows, error
 	return rows, nil // the server refuses the parameter, or has nothing to say
 }
 
-// noneListed checks that there are no groups, where the list with their
-// members shows none: nil if the list without them shows none either. Groups
-// that keep their names and lose all their members would take access away.
+// noneListed is called if the list of groups with their members has none. It fails
+// unless the list without members has none either: otherwise every group would lose
+// its members.
 func (s *Source) noneListed(ctx context.Context) error {
 	w := newWalk()
 	got, err := readPage(ctx, s, groupNames, w)
@@ -241,28 +239,27 @@ func (s *Source) noneListed(ctx context.Context) error {
 	})
 }
 
-// listLimit finds out whether the server's lists cut off the members of a
-// group at a limit. If they do, the largest groups of a list have exactly so
-// many members there, and more if asked for by their ids. So a few of the
-// largest are asked for.
+// listLimit finds out whether the server's lists cut off the members of a group at
+// a limit. If so, the largest groups of a list have exactly that many members there,
+// and more if they are read by their ids. So it reads a few of the largest.
 type listLimit struct {
 	mu sync.Mutex
-	// most is the largest number of members that a list has shown: the limit
-	// cannot be lower. whole counts the groups of that size that have no more.
+	// most is the largest number of members in a list; the limit cannot be lower.
+	// whole counts the groups of that size that have no more members.
 	most, whole int
-	// cut says that most is the limit.
+	// cut is set if most is the limit.
 	cut bool
 }
 
 const (
-	// minLimit and maxLimit are the limits that servers are known to have.
+	// minLimit and maxLimit enclose the limits of known servers.
 	minLimit, maxLimit = 10, 10_000
-	// limitProbes is how many groups of one size are asked for.
+	// limitProbes is how many groups of one size are read by their ids.
 	limitProbes = 3
 )
 
-// find returns the limit of the list that has the rows, -1 for none. It makes
-// no request unless they have the largest groups so far.
+// find returns the limit of the list that has these rows, -1 for none. It makes no
+// request unless the rows have the largest group so far.
 func (l *listLimit) find(ctx context.Context, s *Source, rows []membersRow) (int, error) {
 	largest := 0
 	for i := range rows {
@@ -284,7 +281,7 @@ func (l *listLimit) find(ctx context.Context, s *Source, rows []membersRow) (int
 	return -1, nil
 }
 
-// probe asks for some of the largest groups by their ids.
+// probe reads some of the largest groups by their ids.
 func (l *listLimit) probe(ctx context.Context, s *Source, rows []membersRow) error {
 	var ids []string
 	for i := range rows {
@@ -307,7 +304,7 @@ func (l *listLimit) probe(ctx context.Context, s *Source, rows []membersRow) err
 	return nil
 }
 
-// forget begins anew, with the lists of another sync.
+// forget drops the findings, so that the next sync has its own.
 func (l *listLimit) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

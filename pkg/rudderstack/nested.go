@@ -13,13 +13,14 @@ type memberKind int
 const (
 	kindUser memberKind = iota
 	kindGroup
-	// kindUnstated must be told by whether the id is that of a group.
+	// kindUnstated: the member is a group if its id is that of a group.
 	kindUnstated
+	// kindUnknown: the member is neither a user nor a group.
 	kindUnknown
 )
 
-// kind classifies a member by its type, else by the collection in its $ref,
-// which may be absolute or relative and in any case. Servers leave out both.
+// kind returns the kind of a member by its type or else by the collection in its
+// $ref, an absolute or relative URL in any letter case. Some servers state neither.
 func (m *memberRow) kind() memberKind {
 	switch {
 	case strings.EqualFold(m.Type, "User"):
@@ -44,14 +45,13 @@ func (m *memberRow) kind() memberKind {
 	return kindUnstated
 }
 
-// uniqueID is how long an id is at least that no user shares with a group.
-// RudderStack's have 27 characters.
+// uniqueID is the length from which an id cannot be that of both a user and a group.
+// RudderStack's ids have 27 characters.
 const uniqueID = 16
 
-// member turns a row of a group into a member of the directory. One that does
-// not say what it is, is a group if its id is that of a listed group, else a
-// user. A short id may be that of a user as well, as each table of a server
-// may count its own, so that is an error.
+// member converts a row. A member of an unstated kind is a group if its id is that
+// of a listed group, and a user otherwise. If such an id is short, it may be that of
+// a user as well, because a server may number each of its tables; that is an error.
 func (s *Source) member(ctx context.Context, group string, row *memberRow) (directory.Member, error) {
 	member := directory.Member{ID: row.Value, IsGroup: row.kind() == kindGroup}
 	if row.kind() != kindUnstated {
@@ -65,7 +65,7 @@ func (s *Source) member(ctx context.Context, group string, row *memberRow) (dire
 	return member, err
 }
 
-// fault says what is wrong with the members of a group, nil for nothing.
+// fault returns an error if a member of the group cannot be understood.
 func (row *membersRow) fault() error {
 	for i := range row.Members {
 		m := &row.Members[i]

@@ -1,10 +1,11 @@
-// Package rudderstack reads users, groups and memberships from RudderStack's
-// SCIM 2.0 API as a directory.Source. RudderStack publishes no reference of
-// that API, so the client follows RFC 7643 and RFC 7644 and tolerates what
-// SCIM servers are known to do differently.
+// Package rudderstack reads users, groups and memberships from RudderStack's SCIM
+// 2.0 API as a directory.Source. RudderStack publishes no reference of that API, so
+// the package follows RFC 7643 and RFC 7644, and tolerates known deviations of SCIM
+// servers.
 //
-// Read the files in this order: users.go, groups.go, members.go and nested.go
-// say what is read; list.go reads a page of it; walk.go goes from page to page.
+// Read the files in this order: users.go, groups.go and members.go say what is
+// read; nested.go tells users from groups among the members; list.go reads one page
+// of a list; walk.go decides which page is next.
 package rudderstack
 
 import (
@@ -33,12 +34,11 @@ type Source struct {
 	client *rest.Client
 	base   string // for messages
 	now    func() time.Time
-	// usersOnly reports the setting "Sync users only": no request is made for
-	// groups, and none are listed.
+	// usersOnly is the setting "Sync users only": no groups are read or listed.
 	usersOnly bool
-	// usersAlone is that of the rest.Options: this run does not sync groups.
+	// usersAlone is rest.Options.UsersAlone: this run does not sync groups.
 	usersAlone bool
-	// usersAnswered reports that /Users has answered in this process.
+	// usersAnswered is set once /Users has answered in this process.
 	usersAnswered atomic.Bool
 	known         groupIDs
 	limit         listLimit
@@ -49,8 +49,8 @@ var (
 	_ directory.Memberships = (*Source)(nil)
 )
 
-// New makes a source from a configuration. It does no input or output; its
-// errors name the setting that is wrong and hide its value.
+// New makes a source from a configuration, without any input or output. Its errors
+// name the setting that is wrong and hide its value.
 func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (*Source, error) {
 	base, err := rest.Setting(config.BaseURL).BaseURL(cfg.RudderstackScimBaseUrl)
 	if err != nil {
@@ -84,8 +84,8 @@ func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (*Sour
 	}, nil
 }
 
-// Check reads one user and, if groups are synced, one group, which proves that
-// the token may read what a sync reads.
+// Check implements directory.Source. It reads one user and, if groups are synced,
+// one group.
 func (s *Source) Check(ctx context.Context) error {
 	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
 	if err := probe(ctx, s, users); err != nil {

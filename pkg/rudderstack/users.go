@@ -13,7 +13,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// userRow is what is read of a SCIM user (RFC 7643, sections 3.1, 4.1 and 4.3).
+// userRow has the attributes that are read of a SCIM user (RFC 7643, sections 3.1,
+// 4.1 and 4.3).
 type userRow struct {
 	ID          rest.Text               `json:"id"`
 	ExternalID  rest.Text               `json:"externalId"`
@@ -42,9 +43,9 @@ type emailRow struct {
 
 type emailRows []emailRow
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: an e-mail address
-// is not worth failing a row for. Servers also write the bare address in place
-// of an object.
+// UnmarshalJSON implements json.Unmarshaler. It never fails, because an e-mail
+// address is not worth failing a row for. Some servers write the bare address
+// instead of an object.
 func (m *emailRows) UnmarshalJSON(b []byte) error {
 	if (*rest.OneOrMany[emailRow])(m).UnmarshalJSON(b) == nil { // nearly always, and the fastest
 		return nil
@@ -110,7 +111,7 @@ func (s *Source) Users(ctx context.Context, cursor string) (directory.Page[direc
 	return page, nil
 }
 
-// user is the row in the words of the directory.
+// user converts the row.
 func (row *userRow) user() directory.User {
 	given, family := row.Name.Value.GivenName.Trim(), row.Name.Value.FamilyName.Trim()
 	u := directory.User{
@@ -154,9 +155,9 @@ func (row *userRow) user() directory.User {
 	return u
 }
 
-// emails are the addresses in the vendor's order, with exactly one primary:
-// the first that is marked, else the one that the user signs in with, else the
-// first. Servers mark none or two.
+// emails returns the addresses in the vendor's order. Exactly one is primary: the
+// first that is marked, else the one equal to the user name, else the first.
+// Servers mark none or two.
 func (row *userRow) emails() []directory.Email {
 	var out []directory.Email
 	marked, login := -1, -1
@@ -183,7 +184,7 @@ func (row *userRow) emails() []directory.Email {
 	return out
 }
 
-// first is the first of the names that has something to show.
+// first returns the first name that is not blank.
 func first(names ...string) string {
 	for _, name := range names {
 		if name = strings.TrimSpace(name); name != "" {
@@ -193,8 +194,8 @@ func first(names ...string) string {
 	return ""
 }
 
-// created is meta.created (RFC 7643, section 3.1), zero where it cannot be
-// read: a date is not worth failing a row for.
+// created is meta.created (RFC 7643, section 3.1). It is zero if it cannot be read:
+// a date is not worth failing a row for.
 func (m metaRow) created() time.Time {
 	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", time.DateOnly} {
 		t, err := time.Parse(layout, m.Created.Trim())

@@ -64,14 +64,14 @@ type walk struct {
 	// Start is the startIndex of the next request.
 	Start int `json:"s"`
 	// Recent are fingerprints of the ids received last, the newest at the end;
-	// First is that of the first row.
+	// First is the first row's fingerprint.
 	Recent []uint64 `json:"a,omitempty"`
 	First  uint64   `json:"f,omitempty"`
 	// Seen counts the rows received since the walk last began.
 	Seen int `json:"n,omitempty"`
 	// Full is the length of the longest page, at most pageRows.
 	Full int `json:"h,omitempty"`
-	// Low is the smallest totalResults stated, 0 for none. Varied says that
+	// Low is the smallest totalResults stated, 0 for none. Varied is set if
 	// totalResults has changed. Began is the first totalResults that is larger
 	// than its page and so counts the list, 0 for none.
 	Low    int  `json:"q,omitempty"`
@@ -83,9 +83,9 @@ type walk struct {
 	Back  int `json:"b,omitempty"`
 	// Repeats counts pages in a row, longer than the overlap, without a new row.
 	Repeats int `json:"z,omitempty"`
-	// Doubted says that the list is read once more because it seemed broken.
+	// Doubted is set once the list is read anew because it seemed broken.
 	Doubted bool `json:"l,omitempty"`
-	// Bare says that the server refuses the parameters of the collection.
+	// Bare is set if the server refuses the parameters of the collection.
 	Bare bool `json:"e,omitempty"`
 	// Cycle finds out that the list repeats itself.
 	Cycle directory.CycleDetector `json:"y"`
@@ -274,7 +274,7 @@ type overlap struct {
 	rows, first, last int
 	// blur is how many rows from first on may be older than the recent ones.
 	blur int
-	// reordered says that the rows are not together or not in order, so the
+	// reordered is set if the rows are not together or not in order, so the
 	// order of the list has changed.
 	reordered bool
 }
