@@ -46,8 +46,8 @@ type namedGroup struct {
 	found []uint64
 }
 
-// short is half of a fingerprint. Two users of one short fingerprint may hide
-// each other, once in four thousand million; nobody is missed for it.
+// short halves a fingerprint. Two users may share one, once in four thousand
+// million: then one of them can hide that the other is missing.
 func short(fingerprint uint64) uint32 { return uint32(fingerprint ^ fingerprint>>32) } //nolint:gosec // both halves are used
 
 // users notes what rows say. The list begins with the first page.
@@ -232,7 +232,7 @@ func count(users map[string][]uint32) (n int) {
 
 // askUnlisted asks for groups that rows name and no list has.
 func (f *contradictions) askUnlisted(ctx context.Context, source directory.Source) error {
-	real, others := map[string]bool{}, 0
+	existing, others := map[string]bool{}, 0
 	for _, id := range f.unlisted[:min(len(f.unlisted), maxAsked)] {
 		group, err := source.Group(ctx, id)
 		switch code := status.Code(err); {
@@ -242,19 +242,19 @@ func (f *contradictions) askUnlisted(ctx context.Context, source directory.Sourc
 		case err != nil || special(group.Origin):
 			others++
 		default:
-			real[id] = true
+			existing[id] = true
 		}
 	}
-	if len(real) > 0 { // which may be new
-		err := each(ctx, source.Groups, func(group *directory.Group) { delete(real, group.ID) })
+	if len(existing) > 0 { // which may be new
+		err := each(ctx, source.Groups, func(group *directory.Group) { delete(existing, group.ID) })
 		if err != nil {
 			return err
 		}
 	}
-	if len(real) > 0 {
+	if len(existing) > 0 {
 		return errorf(codes.FailedPrecondition, "the list of groups lacks groups that users' own rows name and that exist (%s, such as %s): "+
 			"the credential may not see all groups; use the credential of an administrator; if it is one, report this message",
-			Thousands(len(real)), least(real))
+			Thousands(len(existing)), least(existing))
 	}
 	if others > 0 {
 		ctxzap.Extract(ctx).Warn("users' own rows name groups that are not listed: the vendor's own, groups of a single user, or some that the credential may not read",

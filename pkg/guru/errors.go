@@ -63,7 +63,7 @@ var (
 
 // badRow is the Internal error of a row that cannot be understood; no row is left
 // out. The index counts from 0, and fault says what the row has or lacks.
-func badRow(a *rest.Answer, page int, index int, fault error) error {
+func badRow(a *rest.Answer, page, index int, fault error) error {
 	return a.Errorf(codes.Internal, rest.Advice{
 		Cause: "Guru's API answers otherwise than it documents",
 		Next:  "look at that row in Guru and report this message",

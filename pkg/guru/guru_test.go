@@ -175,17 +175,6 @@ func (s *Source) membersOf(tb testing.TB, id string) ([][]directory.Member, erro
 	})
 }
 
-// memberIDs are the ids on each page.
-func memberIDs(pages [][]directory.Member) [][]string {
-	out := make([][]string, len(pages))
-	for i, page := range pages {
-		for _, m := range page {
-			out[i] = append(out[i], m.ID)
-		}
-	}
-	return out
-}
-
 // wantError checks that a failure has a code, one line, the words, and no
 // secret.
 func wantError(tb testing.TB, err error, code codes.Code, words ...string) {

@@ -146,7 +146,7 @@ func TestARowNamesItsGroups(t *testing.T) {
 	t.Parallel()
 	for groups, want := range map[string][]string{
 		`[{"id":"g1","name":"Sales","role":"MEMBER"},{"id":"g2"}]`: {"g1", "g2"},
-		`[]`: nil, ` [ ] `: nil, `null`: nil, `"g1"`: nil, `7`: nil, `{}`: nil, `{"id":"g1"}`: nil,
+		`[]`: nil, `[ ]`: nil, `null`: nil, `"g1"`: nil, `7`: nil, `{}`: nil, `{"id":"g1"}`: nil,
 		`[{"id":7}]`: nil, `[{"name":"Sales"}]`: nil, `[{"id":"g1"},{"id":""}]`: nil, `["g1"]`: nil, `[null]`: nil,
 		`[{"id":"g1","members":[{"id":"x"}]}]`: {"g1"},
 	} {

@@ -109,17 +109,16 @@ func (g *ownGroups) UnmarshalJSON(b []byte) error {
 	var rows []struct {
 		ID string `json:"id"`
 	}
-	if json.Unmarshal(b, &rows) != nil {
-		return nil //nolint:nilerr // see above
-	}
-	ids := make([]string, 0, len(rows))
+	_ = json.Unmarshal(b, &rows) // what cannot be read leaves an id empty, or no rows
+	ids := make([]string, len(rows))
+	readable := true
 	for i := range rows {
-		if directory.CheckID(rows[i].ID) != nil {
-			return nil
-		}
-		ids = append(ids, rows[i].ID)
+		ids[i] = rows[i].ID
+		readable = readable && directory.CheckID(ids[i]) == nil
 	}
-	*g = ids
+	if readable && len(ids) > 0 {
+		*g = ids
+	}
 	return nil
 }
 
