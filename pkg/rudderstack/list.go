@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,19 +112,16 @@ func saysMore(body []byte) bool {
 		return false
 	}
 	for name, value := range attributes {
-		switch text := string(bytes.Join(bytes.Fields(value), nil)); text {
-		case "null", `""`, "[]", "{}", "false", "0":
+		text := strings.ToLower(string(bytes.Join(bytes.Fields(value), nil)))
+		if slices.Contains([]string{"null", `""`, "[]", "{}", "false", "0"}, text) {
 			continue
-		default:
-			switch strings.ToLower(name) {
-			case "schemas":
-			case "error", "errors", "message", "detail", "details", "scimtype":
-				return true
-			default:
-				if text[0] == '[' {
-					return true
-				}
-			}
+		}
+		switch strings.ToLower(name) {
+		case "error", "errors", "message", "detail", "details", "scimtype":
+			return true
+		}
+		if text[0] == '[' && strings.Contains(text, `"id":`) { // links and other arrays have none
+			return true
 		}
 	}
 	return false

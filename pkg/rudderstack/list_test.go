@@ -94,7 +94,7 @@ func TestAListOfNoneIsATruth(t *testing.T) {
 		`{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0}`,
 		`{"SCHEMAS":["URN:ietf:params:scim:api:messages:2.0:LISTRESPONSE"],"TOTALRESULTS":"0","RESOURCES":null}`,
 		`{"schemas":"urn:ietf:params:scim:api:messages:2.0:ListResponse","totalResults":0,"Resources":[],"error":null}`,
-		`{"totalResults":0,"Resources":[],"errors": [ ],"message":"","startIndex":1,"itemsPerPage":0,"requestId":"7f","meta":{"resourceType":"ListResponse"}}`,
+		`{"totalResults":0,"Resources":[],"errors": [ ],"message":"","startIndex":1,"itemsPerPage":0,"requestId":"7f","links":[{"rel":"self","href":"/Groups"}],"meta":{"resourceType":"ListResponse"}}`,
 	} {
 		server := &scim{other: func(w http.ResponseWriter, _ *http.Request) bool {
 			fmt.Fprint(w, body)
