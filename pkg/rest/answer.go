@@ -32,13 +32,13 @@ func (a *Answer) First() byte {
 	return trimmed[0]
 }
 
-// endOfInput is encoding/json's message about a text that is valid as far as it
-// goes. There is no error value for it.
+// endOfInput is encoding/json's message for a text that ends too early. There is no
+// error value for it.
 const endOfInput = "unexpected end of JSON input"
 
 // JSON decodes the body into a value. It fails with FailedPrecondition if the
-// body is not JSON or does not fit the value, and with Unavailable if the body
-// ends in the middle: a second try may bring it whole.
+// body is not JSON or does not fit the value, and with Unavailable if the body ends
+// too early: a retry may receive all of it.
 func (a *Answer) JSON(into any) error {
 	err := json.Unmarshal(a.Body, into)
 	if err == nil {
@@ -73,10 +73,9 @@ func fieldName(field string) string {
 	return field
 }
 
-// Fault returns a FailedPrecondition error about an answer that cannot be what
-// was asked for. It says what is wrong, quotes the first 200 characters of the
-// body without secrets, and names the cause; an empty cause stands for "another
-// server than the API answered".
+// Fault returns a FailedPrecondition error about an answer that is not from the API,
+// or not what the API documents. It quotes the first 200 characters of the body,
+// without secrets. The default of cause is that another server answered.
 func (a *Answer) Fault(what, cause string) error {
 	e := a.faultOf(codes.FailedPrecondition, what)
 	if reason := unreadable(a.Header, a.Body); reason != "" {
@@ -94,8 +93,8 @@ func (a *Answer) Fault(what, cause string) error {
 	return e
 }
 
-// Errorf returns an error about the content of the answer, with a code of the
-// caller's choice. It quotes nothing of the body.
+// Errorf returns an error about the content of the answer, with the given code and
+// advice. It quotes nothing of the body.
 func (a *Answer) Errorf(code codes.Code, advice Advice, format string, args ...any) error {
 	e := a.faultOf(code, a.redact.line(fmt.Sprintf(format, args...)))
 	e.Advice = advice
@@ -109,8 +108,8 @@ func (a *Answer) faultOf(code codes.Code, what string) *Error {
 	return e
 }
 
-// unreadable says why a body is not to be quoted: the server encoded it in a way
-// that was not asked for, or it is binary. It is empty if neither is so.
+// unreadable returns why an error must not quote a body: it has an encoding that was
+// not asked for, or it is binary. It is empty if neither is so.
 func unreadable(header http.Header, body []byte) string {
 	if encoding := strings.Join(header.Values("Content-Encoding"), ", "); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return fmt.Sprintf("its Content-Encoding is %q, which was not asked for", encoding)

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// maxBackOff is the longest wait before a request is repeated, where the
-// vendor names no time.
+// maxBackOff is the longest wait before a retry, if the vendor names no time.
 const maxBackOff = 30 * time.Second
 
-// backOff says how long to wait before a request that failed is repeated: a
-// second for each failure since the last success. The SDK has a back-off of its
-// own (v0.26.0), but that grows with each failure of a whole phase, whatever
-// succeeds in between: one failure in ten had it wait a minute for each.
+// backOff is the wait before a retry: a second for each failure since the last
+// success. The SDK's own back-off (v0.26.0) grows with each failure of a phase, even
+// if requests succeed in between: with one failure in ten, it waited a minute for
+// each.
 type backOff struct {
 	// quiet is the time without a failure after which the wait starts over.
 	quiet time.Duration

@@ -1,10 +1,15 @@
-// Package rest reads JSON from one vendor's HTTP API and from nowhere else.
+// Package rest reads JSON from one vendor's HTTP API.
 //
-// A Client sends GET requests and no others, to one origin and no other. A 2xx
-// answer becomes an Answer to decode, everything else one *Error: a gRPC code
-// that tells the SDK what to do, and a sentence that tells a person what to do.
-// A Client never retries. The SDK's syncer does, after the wait that the error
-// names.
+// A Client sends only GET requests, and only to one origin. A 2xx answer becomes an
+// Answer to decode. Everything else becomes an *Error: a gRPC code tells the SDK what
+// to do, and a sentence tells a person. A Client never retries; the SDK's syncer
+// does, after the wait that the error names.
+//
+// Read client.go first. Get takes a prefetched answer (prefetch.go) or waits for a
+// slot (ratelimit.go), sends the request with a client of the pool (pool.go) and
+// reads the body (body.go). A failure becomes an Error (transport.go, error.go) with
+// a wait (backoff.go), or ends the sync (outage.go). redact.go and secrets.go remove
+// credentials from everything that is shown.
 package rest
 
 import (
@@ -28,8 +33,8 @@ import (
 
 const (
 	// DefaultTimeout is how long one request may take, from dialing to the last
-	// byte. The SDK's default of 300 seconds suits uploads. A vendor that needs
-	// longer than this for a page is in trouble, and better asked again.
+	// byte. The SDK's default of 300 seconds suits uploads. A page that takes
+	// longer than this is better asked for again.
 	DefaultTimeout = 60 * time.Second
 	// DefaultOutage is how long a vendor may be out of reach before a sync ends.
 	DefaultOutage = 15 * time.Minute
@@ -39,12 +44,12 @@ const (
 	defaultBodyLimit = 128 << 20
 	// maxRedirects is how many redirects within the origin are followed.
 	maxRedirects = 5
-	// sdkTimeout is the SDK's default for --http-timeout-seconds. In the
-	// context it looks the same as a user's wish for it.
+	// sdkTimeout is the SDK's default for --http-timeout-seconds. The context
+	// does not tell whether the user gave it.
 	sdkTimeout = 300 * time.Second
 )
 
-// Options are what a run of the connector decides, whoever the vendor is.
+// Options are the settings of a client that do not depend on the vendor.
 type Options struct {
 	// Name and Version identify the connector to the vendor (User-Agent).
 	Name, Version string
@@ -53,8 +58,8 @@ type Options struct {
 	// Prefetch allows prefetching. A Lambda function is frozen between two
 	// calls, so it must not send requests in the background.
 	Prefetch bool
-	// UsersAlone says that groups are not synced. A check of the credentials
-	// then does not read them.
+	// UsersAlone is set if groups are not synced. A check of the credentials then
+	// does not read them.
 	UsersAlone bool
 	// Outage is how long the vendor may be out of reach; 0 for DefaultOutage.
 	Outage time.Duration
@@ -77,41 +82,39 @@ type Options struct {
 type Egress struct {
 	// AllowedHosts are host names without a port.
 	AllowedHosts []string
-	// HTTPSOnly refuses http, also where Enforce is false.
+	// HTTPSOnly refuses http, even without Enforce.
 	HTTPSOnly bool
-	// Enforce refuses hosts that are not allowed. Without it, they are logged
-	// and reached (EgressMode).
+	// Enforce refuses hosts that are not allowed. Without it, requests to them
+	// are sent and logged (EgressMode).
 	Enforce bool
 }
 
-// Vendor says how to read one vendor's API.
+// Vendor describes how to read one vendor's API.
 type Vendor struct {
 	// Base is the URL that all paths are joined to. Its origin is the only one
 	// that requests go to.
 	Base *url.URL
-	// Authorization is the value of the header of that name. It is a secret.
+	// Authorization is the value of the Authorization header, a secret.
 	Authorization string
 	// Secrets are further values that no error may show in any form.
 	Secrets []string
-	// Accept is the value of the header of that name; empty for
-	// application/json.
+	// Accept is the value of the Accept header; empty for application/json.
 	Accept string
 	// Explain returns the likely cause of an HTTP status and the next step at
 	// this vendor, or the zero Advice for a general one. It may be nil.
 	Explain func(status int) Advice
 }
 
-// Advice is the second half of an error message: why, and what to do.
+// Advice is the second half of an error message.
 type Advice struct {
 	// Cause is the likely cause.
 	Cause string
-	// Next is the next step of whoever reads the message.
+	// Next is what the reader should do.
 	Next string
 }
 
-// WallClock returns the time of day, without Go's monotonic clock: that stands
-// still while AWS Lambda freezes a function between two calls, and a vendor's
-// pause would never pass.
+// WallClock returns the time without Go's monotonic clock, which stops while AWS
+// Lambda freezes a function between two calls: a vendor's pause would never pass.
 func WallClock() time.Time { return time.Now().Round(0) }
 
 // Client reads one vendor's API. It is safe for concurrent use.
@@ -125,12 +128,12 @@ type Client struct {
 	outage   outage
 	backOff  backOff
 	prefetch *prefetch
-	// reached says that the vendor has answered once.
+	// reached is set once the vendor has answered.
 	reached atomic.Bool
 }
 
-// New makes a client. It sends nothing. It fails if a proxy in the environment
-// cannot be parsed or the SDK refuses the set-up.
+// New makes a client and sends nothing. It fails if the environment names a proxy
+// that cannot be parsed, or if the SDK refuses the set-up.
 func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	if opts.Outage <= 0 {
 		opts.Outage = DefaultOutage
@@ -168,8 +171,7 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	}
 	quiet := quietPeriod + opts.Timeout
 	c.outage.limit, c.outage.quiet, c.backOff.quiet = opts.Outage, quiet, quiet
-	// The pool outlives the context of the constructor: it only takes values
-	// from it.
+	// The pool outlives the context of the constructor; it needs only its values.
 	ctx = context.WithoutCancel(ctx)
 	c.pool = newPool(func() (*http.Client, error) {
 		hc, err := uhttp.NewClient(ctx,
@@ -192,29 +194,29 @@ func New(ctx context.Context, vendor Vendor, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// WithTimeout returns a context that sets the timeout of the clients that New
-// makes with it, unless Options does. The SDK's daemon states its own so.
+// WithTimeout returns a context with a timeout for requests. New uses it unless
+// Options has a Timeout. The SDK's daemon passes --http-timeout-seconds in the same
+// way.
 func WithTimeout(ctx context.Context, timeout time.Duration) context.Context {
 	return context.WithValue(ctx, uhttp.ContextHTTPTimeoutKey, timeout)
 }
 
-// Request names what to read, relative to the base URL.
+// Request is a GET request relative to the base URL.
 type Request struct {
 	// Path holds unescaped path elements, none of them empty, "." or "..".
 	Path []string
 	// Query may be nil. Its values never show in an error or a log.
 	Query url.Values
-	// Item says that the path names one thing, which may no longer exist: 404
-	// and 410 then have the code NotFound. Otherwise they are
-	// FailedPrecondition, because the SDK takes NotFound for an empty list.
+	// Item is set if the path names one thing, which may no longer exist: 404 and
+	// 410 then are NotFound. For a list they are FailedPrecondition, because the
+	// SDK takes NotFound for an empty list.
 	Item bool
 }
 
-// Get sends r and passes a 2xx answer to read. It returns read's error as it is;
-// any other failure is an *Error. If either has the code Unavailable or
-// DeadlineExceeded, the caller may try again. Once such failures have lasted for
-// longer than the outage limit, Get returns Aborted instead, so that the sync
-// ends.
+// Get sends r and passes a 2xx answer to read. It returns read's error unchanged; any
+// other failure is an *Error. After Unavailable and DeadlineExceeded the caller may
+// try again. Once such failures have lasted longer than the outage limit, Get returns
+// Aborted instead, which ends the sync.
 func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) error {
 	u, err := c.resolve(r)
 	if err != nil {
@@ -337,11 +339,11 @@ func (c *Client) exchange(ctx context.Context, u *url.URL, item bool, slot *slot
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, fault: fault, redact: c.redact}, nil
 }
 
-// notSent is what failed where a request had to wait.
+// notSent is Error.What of a request that had to wait.
 const notSent = "not sent"
 
-// acquire returns the right to send one request, unless the vendor has asked
-// for a pause.
+// acquire waits for a slot to send one request. It fails if the vendor has asked for
+// a pause.
 func (c *Client) acquire(ctx context.Context, fault fault) (*slot, error) {
 	paused := func() error {
 		until, ok := c.limit.paused(c.opts.Now())
@@ -367,9 +369,9 @@ func (c *Client) acquire(ctx context.Context, fault fault) (*slot, error) {
 	return slot, nil
 }
 
-// acquireInBackground returns the right to send one request that nobody waits
-// for, nil if it may not be sent now: while the vendor limits requests, after
-// a failure, or where the given number are in flight already.
+// acquireInBackground returns a slot for a request that nobody waits for. It is nil
+// if the vendor limits requests, the last request failed, or the given number of
+// requests are in flight.
 func (c *Client) acquireInBackground(inFlight int) *slot {
 	if _, paused := c.limit.paused(c.opts.Now()); paused || c.outage.ongoing() {
 		return nil
@@ -377,16 +379,16 @@ func (c *Client) acquireInBackground(inFlight int) *slot {
 	return c.limit.tryAcquire(inFlight)
 }
 
-// endless says whether an answer of status 200 does not tell where its body
-// ends. Such an answer without a body may have been cut off behind its header.
+// endless reports whether an answer of status 200 does not state where its body ends.
+// If such an answer has no body, it may have been cut off after its header.
 func endless(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusOK && resp.ProtoMajor == 1 && resp.ContentLength < 0 &&
 		len(resp.TransferEncoding) == 0 && !resp.Uncompressed
 }
 
-// record counts the outcome of a call. It returns the error of the call, with
-// the time to ask again where the vendor named none, or the one that ends the
-// sync where the outage limit has passed.
+// record counts the outcome of a call. It returns the error of the call, and adds a
+// time to retry if the vendor named none. If the outage limit has passed, it returns
+// the error that ends the sync.
 func (c *Client) record(ctx context.Context, url string, err error) error {
 	now := c.opts.Now()
 	if err == nil {

@@ -16,25 +16,25 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Error says what failed, where, the likely cause and the next step, in one
-// line. It carries a gRPC code; wrapping it with %w keeps both.
+// Error is a failed request. Its message has one line: what failed, where, the likely
+// cause and the next step. It has a gRPC code, which wrapping with %w keeps.
 type Error struct {
 	// URL is the request's, without its query.
 	URL string
 	// Status is the HTTP status of the answer, 0 if there was none.
 	Status int
-	// Code tells the SDK what to do: with Unavailable and DeadlineExceeded it
-	// asks again, with any other code the sync ends.
+	// Code tells the SDK what to do: it retries after Unavailable and
+	// DeadlineExceeded, and ends the sync after any other code.
 	Code codes.Code
-	// What failed, in a few words, some of them perhaps the vendor's.
+	// What says what failed, in a few words, perhaps with the vendor's.
 	What string
 	Advice
-	// RetryAt is when to ask again; zero if there is nothing to wait for.
+	// RetryAt is when to retry; zero for at once or never.
 	RetryAt time.Time
-	// Refused says that nothing listens at the address.
+	// Refused is set if nothing listens at the address.
 	Refused bool
-	// Outage says that the sync ends because the vendor has been out of reach
-	// for too long. It may be back at any time.
+	// Outage is set if the sync ends because the vendor was out of reach for too
+	// long.
 	Outage bool
 }
 
@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// GRPCStatus returns the code and, in its details, when to ask again.
+// GRPCStatus returns the code and, in its details, when to retry.
 func (e *Error) GRPCStatus() *status.Status {
 	st := status.New(e.Code, e.Error())
 	if e.RetryAt.IsZero() {
@@ -72,7 +72,7 @@ func (e *Error) retryable() bool {
 	return e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded
 }
 
-// reason is what failed in a few words, none of them the vendor's.
+// reason says what failed in a few words, without the vendor's.
 func (e *Error) reason() string {
 	if e.Status != 0 && (e.Status < 200 || e.Status > 299) {
 		return statusLine(e.Status)
@@ -85,8 +85,8 @@ func statusLine(httpStatus int) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", httpStatus, http.StatusText(httpStatus)))
 }
 
-// statusError explains an answer outside 2xx. A 429, and a 5xx that names a time
-// to wait, stop all requests for a while.
+// statusError explains an answer outside 2xx. A 429, and a 5xx that names a time to
+// wait, pause all requests.
 func (c *Client) statusError(ctx context.Context, resp *http.Response, body []byte, item bool, slot *slot, fault fault) *Error {
 	e := fault(uhttp.GrpcCodeFromHTTPStatus(resp.StatusCode), "")
 	e.Status = resp.StatusCode
@@ -129,8 +129,8 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 	return e
 }
 
-// What a sync does about a failure that a retry may heal. The check before a
-// sync tries a few times only, and may end with the same words.
+// The next step after a failure that a retry may heal. The words must also fit the
+// check before a sync, which tries only a few times.
 const (
 	asks  = "the sync asks again; if it ends with this, run it again later"
 	waits = "the sync waits and goes on; if it ends with this, run it again later"

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// Get sends r as Client.Get does and returns what decode makes of a 2xx
-// answer. Beside an error the value is zero.
+// Get is Client.Get for a function that decodes a 2xx answer. It returns the decoded
+// value, or the zero value and an error.
 func Get[T any](ctx context.Context, c *Client, r Request, decode func(*Answer) (T, error)) (T, error) {
 	var value, none T
 	err := c.Get(ctx, r, func(a *Answer) error {
@@ -20,16 +20,15 @@ func Get[T any](ctx context.Context, c *Client, r Request, decode func(*Answer) 
 	return value, nil
 }
 
-// JSON decodes a whole body, with the errors of Answer.JSON. It serves as the
-// decode function of Get.
+// JSON decodes a body, with the errors of Answer.JSON. It can be the decode function
+// of Get.
 func JSON[T any](a *Answer) (T, error) {
 	var value T
 	err := a.JSON(&value)
 	return value, err
 }
 
-// StatusOf returns the HTTP status of the answer that an error is about, 0 if
-// it is about none.
+// StatusOf returns the HTTP status in an error, 0 if there was no answer.
 func StatusOf(err error) int {
 	var e *Error
 	if errors.As(err, &e) {

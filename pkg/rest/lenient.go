@@ -8,16 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// The lenient types decode a JSON value that servers write in more than one
-// way. Their UnmarshalJSON accepts any JSON value and never fails: whether a
-// value that means nothing matters depends on the field, so Invalid reports it
-// and the caller decides. A missing field and null are the zero value.
+// The lenient types decode a JSON value that servers write in more than one way.
+// Their UnmarshalJSON accepts any JSON value and never fails: Invalid reports a value
+// of another type, and the caller decides whether that matters. A missing field and
+// null are the zero value.
 
 // Text is a JSON string or number. A number keeps its digits, so that ids
 // beyond 2^53 stay whole.
 type Text struct {
 	Value string
-	// Invalid reports that the value is a boolean, an object or an array.
+	// Invalid is set if the value is a boolean, an object or an array.
 	Invalid bool
 }
 
@@ -47,8 +47,8 @@ func (t Text) Trim() string { return strings.TrimSpace(t.Value) }
 type Int struct {
 	Value  int64
 	Stated bool
-	// Invalid reports that the value is something else, has a fraction or does
-	// not fit into 64 bits.
+	// Invalid is set if the value is something else, has a fraction or does not
+	// fit into 64 bits.
 	Invalid bool
 }
 
@@ -79,7 +79,7 @@ func (n *Int) UnmarshalJSON(b []byte) error {
 // string or a number. An empty string states nothing.
 type Bool struct {
 	Value, Stated bool
-	// Invalid reports that the value is something else.
+	// Invalid is set if the value is something else.
 	Invalid bool
 }
 
@@ -112,7 +112,7 @@ func (f *Bool) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// OneOrMany is a JSON array, or a single element in place of an array of one.
+// OneOrMany is a JSON array, or a single element instead of an array of one.
 // It is nil for null and a missing field, and empty but not nil for []. An
 // element that T cannot decode is an error.
 type OneOrMany[T any] []T
@@ -139,7 +139,7 @@ func (m *OneOrMany[T]) UnmarshalJSON(b []byte) error {
 type Object[T any] struct {
 	Value  T
 	Stated bool
-	// Invalid reports that the value is no object or that T cannot decode it.
+	// Invalid is set if the value is not an object or T cannot decode it.
 	Invalid bool
 }
 

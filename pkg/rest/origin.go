@@ -16,7 +16,8 @@ type redirectError struct{ to string }
 
 func (e *redirectError) Error() string { return "redirected to " + e.to }
 
-// checkRedirect allows redirects within the origin: the credential goes along.
+// checkRedirect allows redirects within the origin only, because they carry the
+// credential.
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	if sameOrigin(req.URL, c.vendor.Base) && len(via) <= maxRedirects {
 		return nil
@@ -37,7 +38,7 @@ func sameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 
-// checkEgress refuses what the egress policy does not allow.
+// checkEgress refuses a request that the egress policy does not allow.
 func (c *Client) checkEgress(ctx context.Context, u *url.URL, fault fault) error {
 	policy := c.opts.Egress
 	if policy == nil {

@@ -8,21 +8,19 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// quietPeriod is the time without a failure that separates one outage from the
-// next, besides the time that one request may take. It is longer than the
-// syncer's longest wait between two tries (60 s).
+// quietPeriod, plus the time that one request may take, is the time without a failure
+// that separates two outages. It is longer than the syncer's longest wait between two
+// tries (60 s).
 const quietPeriod = 4 * time.Minute
 
-// outage decides when a retry has been tried for long enough: if no request
-// has succeeded for longer than the limit, or if one and the same request has
-// not, while others have. Without the second rule a request that always fails
-// would be repeated for ever where a health check, another sync or another
-// form of the same list is answered.
+// outage decides when retries must end: if no request has succeeded for longer than
+// the limit, or if the same request has not, while others have. Without the second
+// rule, a request that always fails would be repeated for ever while a health check,
+// another sync or another form of the list succeeds.
 //
-// Waits that the vendor asks for do not count as an outage at once: the first
-// one does not count at all, and one request alone may be refused for maxPause
-// longer than the limit, because calls that share a narrow limit may take turns
-// for long.
+// Waits that the vendor asks for are treated mildly. The first one does not count,
+// and a single request may be refused for the limit plus maxPause, because calls that
+// share a narrow limit may take turns for long.
 type outage struct {
 	// limit is how long failures may last.
 	limit time.Duration
@@ -32,7 +30,7 @@ type outage struct {
 	mu sync.Mutex
 	// all is the series of failures of all requests.
 	all series
-	// asked is the end of the first wait that the vendor asked for in it.
+	// asked is the end of the first wait that the vendor asked for in all.
 	asked time.Time
 	// success is when a request last succeeded.
 	success time.Time
@@ -40,27 +38,27 @@ type outage struct {
 	requests map[failing]series
 }
 
-// series is a row of failures that no success interrupts.
+// series is a sequence of failures without a success between them.
 type series struct{ first, last time.Time }
 
-// failing names one series of one request: of all its failures, or of those
-// for which the vendor named no time to ask again.
+// failing is the key of a series of one request: of all its failures, or of those for
+// which the vendor named no time to retry.
 type failing struct {
-	// url includes the query: a list and another form of it share a path.
+	// url includes the query, because two forms of a list may share a path.
 	url   string
 	fault bool
 }
 
-// giveUp is why a request is not to be repeated any more.
+// giveUp is the reason why a request must not be repeated.
 type giveUp struct {
-	// since is the first failure, limit what it is the limit of.
+	// since is the time of the first failure, limit how long failures may last.
 	since time.Time
 	limit time.Duration
-	// alone says that other requests succeeded in the meantime.
+	// alone is set if other requests succeeded in the meantime.
 	alone bool
 }
 
-// ongoing says whether the last request failed.
+// ongoing reports whether the last request failed.
 func (o *outage) ongoing() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -76,10 +74,9 @@ func (o *outage) succeeded(now time.Time, url string) {
 	delete(o.requests, failing{url, true})
 }
 
-// failed records that the request of a URL failed in a way that a retry may
-// heal. It returns nil if it is to be repeated. The time is when the vendor
-// asked to be asked again, zero if it did not; one further away than maxPause
-// is too late.
+// failed records a failure of the request of a URL that a retry may heal. It is
+// non-nil if the request must not be repeated. retryAt is the time that the vendor
+// named, zero for none; a time later than maxPause from now is too late.
 func (o *outage) failed(now time.Time, url string, retryAt time.Time) *giveUp {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -115,7 +112,7 @@ func (o *outage) failed(now time.Time, url string, retryAt time.Time) *giveUp {
 	return nil
 }
 
-// add adds a failure to a series and returns when that began. It drops the
+// add adds a failure to a series and returns the beginning of the series. It drops
 // series that a quiet period has ended.
 func (o *outage) add(now time.Time, key failing) time.Time {
 	for other, s := range o.requests {
@@ -135,8 +132,8 @@ func (o *outage) add(now time.Time, key failing) time.Time {
 	return s.first
 }
 
-// end turns the last failure into the error that ends the sync: Aborted, with
-// the reason.
+// end turns the last failure into the error that ends the sync: Aborted, with the
+// reason.
 func (g *giveUp) end(last *Error, now time.Time) *Error {
 	e := *last
 	e.Code, e.RetryAt = codes.Aborted, time.Time{}

@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// perClient is how many idle connections the SDK's transport keeps to a
-	// host. With more requests at a time than that, it would open a connection
-	// for each and throw it away.
+	// perClient is how many idle connections to a host the SDK's transport keeps.
+	// With more requests in flight, it would open a connection for each and close
+	// it again.
 	perClient = 2
 	// maxClients serve 32 requests at a time; more share the clients.
 	maxClients = 16
 )
 
-// pool is a connection pool: it opens HTTP clients as parallel requests need
-// them. One request at a time always takes the first.
+// pool is a connection pool. It opens HTTP clients when parallel requests need them;
+// single requests always use the first client.
 type pool struct {
 	open func() (*http.Client, error)
 
@@ -40,8 +40,8 @@ func (p *pool) prime() error {
 	return nil
 }
 
-// acquire returns a client to send one request with. Call release when its
-// answer has been read.
+// acquire returns a client for one request. Call release when the answer has been
+// read.
 func (p *pool) acquire() (client *http.Client, release func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,48 +9,45 @@ import (
 )
 
 const (
-	// maxNext bounds the answers to Prefetch that are under way or waiting to
-	// be taken.
+	// maxNext bounds the answers to Prefetch that are under way or not yet taken.
 	maxNext = 16
-	// maxNextAge is how old an answer to Prefetch may be when it is taken: the
-	// pages of one list should not be read at very different times.
+	// maxNextAge is how old an answer to Prefetch may be when it is taken. The
+	// pages of one list should be read at about the same time.
 	maxNextAge = 30 * time.Second
 
-	// maxIdleInFlight is the number of requests in flight, of all kinds, from
-	// which PrefetchWhenIdle starts none: as many as a sync has workers by
-	// default.
+	// maxIdleInFlight is the number of requests in flight, of all kinds, at which
+	// PrefetchWhenIdle starts no more: the default number of a sync's workers.
 	maxIdleInFlight = 4
-	// maxIdleBytes bounds the answers to PrefetchWhenIdle that are under way or
-	// waiting to be taken.
+	// maxIdleBytes bounds the answers to PrefetchWhenIdle that are under way or not
+	// yet taken.
 	maxIdleBytes = 32 << 20
 	// maxIdleQueue bounds the requests that wait to be sent. A request is some
 	// hundred bytes.
 	maxIdleQueue = 10_000
-	// maxIdleAge is how old an answer to PrefetchWhenIdle may be when it is
-	// taken. DropPrefetched is what keeps one sync's answers from the next;
-	// this is a second bound, shorter than the time between two syncs.
+	// maxIdleAge is how old an answer to PrefetchWhenIdle may be when it is taken.
+	// DropPrefetched separates two syncs; this second bound is shorter than the
+	// time between them.
 	maxIdleAge = 15 * time.Minute
-	// minIdleBytes is what an answer is expected to need at least, its header
-	// included.
+	// minIdleBytes is the least memory that an answer is expected to take.
 	minIdleBytes = 16 << 10
 )
 
-// Prefetch starts to read r in the background if a later Get of the same
-// request is certain, such as that of a list's next page. It does nothing if
-// the options forbid it, if the vendor limits requests or the last one failed,
-// or if enough is under way. A failure shows nowhere: the later Get asks again.
+// Prefetch starts to read r in the background, for a Get of the same request that is
+// certain to follow, such as the next page of a list. It does nothing if the options
+// forbid it, the vendor limits requests, the last request failed, or enough requests
+// are under way. It reports no failure: the Get sends the request again.
 //
-// The functions in then are called with a good answer before any Get has it,
-// so that they can prefetch what it leads to.
+// Prefetch calls the functions in then with a good answer, before any Get has it.
+// They can prefetch the requests that follow from it.
 func (c *Client) Prefetch(ctx context.Context, r Request, then ...func(*Answer)) {
 	if u := c.prefetchable(r); u != nil {
 		c.prefetch.startNext(c, context.WithoutCancel(ctx), queued{u, r.Item, then})
 	}
 }
 
-// PrefetchWhenIdle is like Prefetch for requests that are less urgent: r waits
-// in a queue until few others are in flight and there is room for its answer.
-// A failure stops the queue until the next Get that succeeds.
+// PrefetchWhenIdle is Prefetch for less urgent requests: r waits in a queue until few
+// others are in flight and there is memory for its answer. After a failure the queue
+// stops until a Get succeeds.
 func (c *Client) PrefetchWhenIdle(ctx context.Context, r Request, then ...func(*Answer)) {
 	if u := c.prefetchable(r); u != nil {
 		c.prefetch.enqueue(queued{u, r.Item, then})
@@ -58,10 +55,9 @@ func (c *Client) PrefetchWhenIdle(ctx context.Context, r Request, then ...func(*
 	}
 }
 
-// DropPrefetched forgets all that was prefetched and not taken, answers under
-// way included. A sync that begins must call it, so that it reads nothing that
-// is older than itself. It costs a sync under way some requests and nothing
-// else.
+// DropPrefetched drops all prefetched answers that were not taken, and those under
+// way. A sync must call it when it begins, so that it reads nothing older than
+// itself. Another sync under way loses some requests and nothing else.
 func (c *Client) DropPrefetched() { c.prefetch.drop() }
 
 func (c *Client) prefetchable(r Request) *url.URL {
@@ -75,7 +71,7 @@ func (c *Client) prefetchable(r Request) *url.URL {
 	return u
 }
 
-// prefetch holds answers that were asked for before they were needed.
+// prefetch holds the prefetched answers of a client.
 type prefetch struct {
 	mu      sync.Mutex
 	answers map[string]*prefetched
@@ -85,11 +81,11 @@ type prefetch struct {
 	idle int64
 	// largest is the largest of the latter so far: what another may need.
 	largest int64
-	// queue holds the requests of PrefetchWhenIdle that are not sent yet.
-	// Those that are no longer wanted are missing in waiting.
+	// queue holds the requests of PrefetchWhenIdle that are not yet sent. waiting
+	// lacks those that are no longer wanted.
 	queue   []queued
 	waiting map[string]bool
-	// stopped says that a request of the queue failed.
+	// stopped is set if a request of the queue failed.
 	stopped bool
 }
 
@@ -100,14 +96,14 @@ type queued struct {
 	then []func(*Answer)
 }
 
-// prefetched is an answer under way or waiting to be taken.
+// prefetched is an answer that is under way or not yet taken.
 type prefetched struct {
 	asked  time.Time
 	isIdle bool
-	// size is the number of bytes of an idle answer, an estimate until it is
-	// there.
+	// size is the number of bytes of an idle answer; an estimate while it is under
+	// way.
 	size int64
-	// dropped says that nobody wants the answer any more.
+	// dropped is set if nobody wants the answer any more.
 	dropped bool
 	// done is closed when answer and err are set.
 	done   chan struct{}
@@ -119,8 +115,8 @@ func newPrefetch() *prefetch {
 	return &prefetch{answers: map[string]*prefetched{}, waiting: map[string]bool{}, largest: minIdleBytes}
 }
 
-// take returns the good answer of a URL, waiting for one under way. It reports
-// false if there is none.
+// take returns and removes the answer of a URL, and waits for one under way. It
+// reports false if there is no good answer.
 func (p *prefetch) take(ctx context.Context, now func() time.Time, key string) (*Answer, bool) {
 	p.mu.Lock()
 	e := p.answers[key]
@@ -138,7 +134,7 @@ func (p *prefetch) take(ctx context.Context, now func() time.Time, key string) (
 	}
 }
 
-// drop forgets everything.
+// drop drops all answers and requests.
 func (p *prefetch) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +146,7 @@ func (p *prefetch) drop() {
 	clear(p.waiting)
 }
 
-// resume goes on with the queue after a failure.
+// resume lets the queue go on after a failure.
 func (p *prefetch) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +158,7 @@ func (e *prefetched) expired(now time.Time) bool {
 	return age > maxIdleAge || !e.isIdle && age > maxNextAge
 }
 
-// remove removes an answer from the books, if there is one.
+// remove removes the answer of a URL, if there is one.
 func (p *prefetch) remove(key string) {
 	e := p.answers[key]
 	switch {
@@ -202,8 +198,7 @@ func (p *prefetch) enqueue(q queued) {
 	}
 }
 
-// startIdle sends the requests of the queue that may be sent now. It is called
-// whenever that may have become possible.
+// startIdle sends the requests of the queue that may be sent now.
 func (p *prefetch) startIdle(c *Client, ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -225,7 +220,7 @@ func (p *prefetch) startIdle(c *Client, ctx context.Context) {
 	}
 }
 
-// expire removes what is too old to be taken.
+// expire removes answers that are too old.
 func (p *prefetch) expire(now time.Time) {
 	for key, e := range p.answers {
 		if e.expired(now) {
@@ -235,8 +230,8 @@ func (p *prefetch) expire(now time.Time) {
 	}
 }
 
-// start sends a request and then, if its answer is good and still wanted, calls
-// what follows.
+// start sends a request. If its answer is good and still wanted, it then calls the
+// functions in q.then.
 func (p *prefetch) start(c *Client, ctx context.Context, slot *slot, q queued, e *prefetched) {
 	e.asked, e.done = c.opts.Now(), make(chan struct{})
 	p.answers[q.url.String()] = e
@@ -253,7 +248,7 @@ func (p *prefetch) start(c *Client, ctx context.Context, slot *slot, q queued, e
 	}()
 }
 
-// finish stores an answer and says whether it is good and still wanted.
+// finish stores an answer and reports whether it is good and still wanted.
 func (p *prefetch) finish(key string, e *prefetched, answer *Answer, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

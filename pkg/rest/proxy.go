@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// checkProxy refuses a proxy in the environment that cannot be parsed. net/http
-// would connect directly instead, and say nothing. The error is one of the
-// configuration; it does not show the value, which may hold a password.
+// checkProxy fails if the environment names a proxy that cannot be parsed: net/http
+// would silently connect without it. The error does not show the value, which may
+// hold a password.
 func checkProxy(getenv func(string) string) error {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} { // in the order of net/http
 		value := getenv(name)
@@ -24,7 +24,7 @@ func checkProxy(getenv func(string) string) error {
 	return nil
 }
 
-// isProxy says whether net/http uses a value as a proxy: a URL, or a host to
+// isProxy reports whether net/http can use a value as a proxy: a URL, or a host, to
 // which it adds http.
 func isProxy(value string) bool {
 	u, err := url.Parse(value)

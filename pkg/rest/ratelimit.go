@@ -10,35 +10,35 @@ import (
 )
 
 const (
-	// firstPause is the pause after a 429 that does not say how long. It
-	// doubles with each further one that no success separates from the last.
+	// firstPause is the pause after a 429 that names no time. Each further one
+	// without a success in between doubles it.
 	firstPause = 2 * time.Second
-	// longestPause ends that doubling.
+	// longestPause ends the doubling.
 	longestPause = 32 * time.Second
 	// minPause is the shortest pause: clocks differ.
 	minPause = time.Second
-	// maxPause is the longest pause that a sync waits for. A vendor that asks
-	// for more is better asked by another run.
+	// maxPause is the longest pause that a sync waits for. If the vendor asks for
+	// a longer one, the sync ends.
 	maxPause = time.Hour
 	// raiseAfter is how many answers at the limit raise it by one.
 	raiseAfter = 100
 )
 
-// rateLimit keeps requests within what the vendor allows, as far as its
-// answers tell. A refusal (429) stops all requests for a time and halves the
-// number that may be in flight at a time; answers raise that number again, one
-// by one. Until the first refusal there is no bound.
+// rateLimit keeps requests within the vendor's limit, as far as its answers tell. A
+// refusal (429) pauses all requests and halves the number that may be in flight. Good
+// answers raise that number again, one by one. There is no bound until the first
+// refusal.
 type rateLimit struct {
 	mu sync.Mutex
 	// until is when requests may be sent again.
 	until time.Time
 	// inFlight requests have a slot now, of at most slots; 0 for no bound.
 	inFlight, slots int
-	// waiting are the requests without a slot, oldest first. Closing a channel
-	// gives its request one.
+	// waiting are the requests without a slot, oldest first. Closing its channel
+	// gives a request a slot.
 	waiting []chan struct{}
-	// refusals counts the pauses. A refusal of a request that was sent before
-	// the latest pause belongs to that pause.
+	// refusals counts the pauses. If a request was sent before the latest pause,
+	// its refusal belongs to that pause.
 	refusals int
 	// inRow counts the pauses since the last good answer.
 	inRow int
@@ -46,14 +46,14 @@ type rateLimit struct {
 	answers int
 }
 
-// slot is the right to send one request.
+// slot allows one request to be in flight.
 type slot struct {
 	limit *rateLimit
-	// refusals is how many there were when the slot was taken.
+	// refusals is rateLimit.refusals when the slot was taken.
 	refusals int
 }
 
-// paused returns until when requests must wait; ok is false if they need not.
+// paused returns the end of the pause; ok is false if there is none.
 func (l *rateLimit) paused(now time.Time) (until time.Time, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +110,7 @@ func (l *rateLimit) take() *slot {
 	return &slot{l, l.refusals}
 }
 
-// admit gives free slots to the requests that wait for one.
+// admit gives free slots to waiting requests.
 func (l *rateLimit) admit() {
 	for len(l.waiting) > 0 && l.inFlight < l.slots {
 		l.inFlight++
@@ -142,12 +142,12 @@ func (s *slot) succeeded() {
 	}
 }
 
-// refused records that the vendor limits requests and asks for a pause until a
-// time, the zero time where it names none. It returns the end of the pause and
-// by how much it is later than before. The slot is still held.
+// refused records a refusal that asks for a pause until a time; zero if it names none.
+// It returns the end of the pause, and how much later that is than before. The slot
+// is still held.
 //
-// A pause longer than maxPause stops nobody: it ends the sync that was told of
-// it, and the next sync asks again.
+// A pause longer than maxPause does not pause other requests: it ends the sync that
+// received it, and the next sync tries again.
 func (s *slot) refused(now, until time.Time) (time.Time, time.Duration) {
 	l := s.limit
 	l.mu.Lock()
@@ -178,10 +178,10 @@ func (s *slot) refused(now, until time.Time) (time.Time, time.Duration) {
 	return until, until.Sub(from)
 }
 
-// retryAt reads from a header when to ask again: Retry-After as seconds or as
-// an HTTP date (RFC 9110, section 10.2.3), else the reset headers that vendors
-// use, as seconds from now or since 1970. It skips what it cannot read and
-// returns the zero time if nothing is left.
+// retryAt returns the time to retry from a header: from Retry-After, in seconds or as
+// an HTTP date (RFC 9110, section 10.2.3), else from the reset headers that vendors
+// use, in seconds from now or since 1970. It skips values that it cannot read, and
+// returns the zero time if there is no other.
 func retryAt(h http.Header, now time.Time) time.Time {
 	for _, name := range []string{"Retry-After", "RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"} {
 		value := strings.TrimSpace(h.Get(name))

@@ -12,12 +12,11 @@ import (
 // maxWords is how many characters of a vendor's answer an error quotes at most.
 const maxWords = 200
 
-// enough is how many bytes of an answer are looked at. What an error quotes is
-// near its beginning.
+// enough is how many bytes of an answer are searched for words to quote.
 const enough = 64 << 10
 
-// redactor makes text from outside fit to show: one line, no markup, no
-// secret, no e-mail address.
+// redactor makes text from outside safe to show: one line without markup, secrets and
+// e-mail addresses.
 type redactor struct{ secrets secrets }
 
 func newRedactor(values []string) *redactor { return &redactor{secrets: newSecrets(values)} }
@@ -25,12 +24,12 @@ func newRedactor(values []string) *redactor { return &redactor{secrets: newSecre
 var (
 	email  = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN.-]+`)
 	markup = regexp.MustCompile(`(?s)<(?:script|style)[^>]*>.*?</(?:script|style)>|<[^>]*>?`)
-	// tag does not match a sign of comparison in a sentence.
+	// tag does not match a "<" in a sentence.
 	tag = regexp.MustCompile(`<[^>]*>`)
 )
 
-// head returns the beginning of a text without secrets and control characters.
-// It drops what nobody sees first: that could hide a secret.
+// head returns the beginning of a text without secrets and control characters. It
+// first drops invisible characters, which could hide a secret.
 func (r *redactor) head(text string) string {
 	text = text[:min(len(text), enough)]
 	text = strings.Map(func(c rune) rune {
@@ -57,8 +56,8 @@ func (r *redactor) line(text string) string {
 	return text
 }
 
-// vendorWords returns what a body says to a person, as one clean line: the
-// message of a JSON error, else its text without markup.
+// vendorWords returns the message in a body as one clean line: the message of a JSON
+// error, else the text without markup.
 func (r *redactor) vendorWords(body []byte) string {
 	trimmed := bytes.TrimSpace(body)
 	if len(trimmed) == 0 {
@@ -73,7 +72,7 @@ func (r *redactor) vendorWords(body []byte) string {
 	return r.line(markup.ReplaceAllString(text, " "))
 }
 
-// jsonWords looks for a message where vendors put one.
+// jsonWords returns the message in the fields that vendors use for one.
 func jsonWords(body []byte) string {
 	if len(body) > enough {
 		return ""

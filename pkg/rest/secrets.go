@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// minSecret is the shortest secret that is hidden. Anything shorter is in
+	// minSecret is the shortest secret that is hidden. Shorter ones would occur in
 	// any text.
 	minSecret = 4
-	// partLength is how many characters of a longer one are enough to hide
-	// them.
+	// partLength is how many characters of a longer secret are hidden if they
+	// occur alone.
 	partLength = 8
 )
 
@@ -27,11 +27,11 @@ const (
 // or as a part of something longer; in hex; each of these split by white space
 // or markup, or cut off.
 //
-// It does not list these forms, but undoes what a server may have done, in the
-// ways that there are, and looks for parts of the secret in each result.
+// It does not list these forms. It undoes each encoding and looks for parts of the
+// secret in the result.
 type secrets struct {
-	// plain are the parts of the secrets and of their hex, encoded those of
-	// their base64. Short secrets are one part.
+	// plain are parts of the secrets and of their hex, encoded are parts of their
+	// base64. A short secret is one part.
 	plain, encoded map[string]bool
 	// lengths are the lengths of the parts.
 	lengths []int
@@ -71,8 +71,8 @@ func newSecrets(values []string) secrets {
 	return s
 }
 
-// innerBase64 returns the characters of base64 that depend on a value alone,
-// where it begins at an offset into a group of three bytes.
+// innerBase64 returns the base64 of a value that begins at an offset into a group of
+// three bytes, without the characters that depend on its neighbours.
 func innerBase64(value []byte, offset int) []byte {
 	all := base64.RawStdEncoding.AppendEncode(nil, append(make([]byte, offset), value...))
 	first := []int{0, 2, 3}[offset]
@@ -120,7 +120,7 @@ func (s secrets) hide(text string) string {
 	return b.String() + text[done:]
 }
 
-// widen takes in the bytes of a kind on both sides.
+// widen extends a span by the bytes of a kind on both sides.
 func (at span) widen(text string, kind func(byte) bool) span {
 	for at.from > 0 && kind(text[at.from-1]) {
 		at.from--
@@ -131,8 +131,8 @@ func (at span) widen(text string, kind func(byte) bool) span {
 	return at
 }
 
-// view is a text after something was undone in it. Each of its bytes knows
-// which part of the original it stands for.
+// view is a decoded text. Each of its bytes has the part of the original that it
+// stands for.
 type view struct {
 	text []byte
 	at   []span
@@ -156,7 +156,7 @@ func (v view) without(drop func(byte) bool) view {
 	return out
 }
 
-// fold makes capitals small, and the two alphabets of base64 one.
+// fold lowers capitals and unites the two alphabets of base64.
 func (v view) fold() view {
 	out := view{bytes.Clone(v.text), v.at}
 	for i, c := range out.text {
@@ -172,7 +172,7 @@ func (v view) fold() view {
 	return out
 }
 
-// untag drops markup.
+// untag removes markup.
 func (v view) untag() view {
 	out := view{make([]byte, 0, len(v.text)), make([]span, 0, len(v.at))}
 	last := bytes.LastIndexByte(v.text, '>')
@@ -201,8 +201,8 @@ func (v view) unescape() view {
 	return out
 }
 
-// unescapeOne decodes what a text begins with, and says how many bytes of it
-// that is: itself and one if it is no escape.
+// unescapeOne decodes the escape at the beginning of a text and returns its length.
+// Without an escape it returns the first byte and 1.
 func unescapeOne(text []byte) ([]byte, int) {
 	number := func(from, to int) (rune, bool) {
 		if len(text) < to {
@@ -244,7 +244,7 @@ func unescapeOne(text []byte) ([]byte, int) {
 	return text[:1], 1
 }
 
-// isBlank says whether a byte is white space or another control character.
+// isBlank reports whether a byte is white space or another control character.
 func isBlank(c byte) bool { return c <= ' ' || c == 0x7f }
 
 func isBase64(c byte) bool {

@@ -10,9 +10,9 @@ import (
 	"unicode"
 )
 
-// Setting is the name of a configuration field, such as api-token. Its methods
-// check the value of such a field. Their errors name the field and what to do,
-// but never quote the value: it may be a secret, or hold one by mistake.
+// Setting is the name of a configuration field, such as api-token. Its methods check
+// a value of the field. Their errors name the field and the next step. They never
+// quote the value, which may be a secret or hold one by mistake.
 type Setting string
 
 // String returns the field's flag and environment variable.
@@ -29,9 +29,9 @@ func (s Setting) refused(why string) error {
 	return fmt.Errorf("%s %s", s, why)
 }
 
-// BaseURL parses an absolute URL that paths can be joined to: https, or http to
-// a loopback host; without user info, query or fragment. It drops white space
-// around the value and slashes at its end.
+// BaseURL parses an absolute URL: https, or http to a loopback host, without user
+// info, query or fragment. It drops white space around the value and slashes at its
+// end.
 func (s Setting) BaseURL(value string) (*url.URL, error) {
 	value = strings.TrimSpace(value)
 	if value == "" {
@@ -67,8 +67,7 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Minutes returns a number of minutes, at most a year, as a duration. 0 stays 0
-// and stands for a default.
+// Minutes converts a number of minutes, from 0 to a year. 0 stands for a default.
 func (s Setting) Minutes(n int) (time.Duration, error) {
 	const year = 365 * 24 * 60
 	if n < 0 || n > year {
@@ -77,7 +76,8 @@ func (s Setting) Minutes(n int) (time.Duration, error) {
 	return time.Duration(n) * time.Minute, nil
 }
 
-// Email returns a bare e-mail address, without white space around it.
+// Email returns an e-mail address without white space around it. It accepts no
+// display name.
 func (s Setting) Email(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	parsed, err := mail.ParseAddress(value)
@@ -87,8 +87,8 @@ func (s Setting) Email(value string) (string, error) {
 	return value, nil
 }
 
-// Secret returns a credential without white space around it: secrets in files
-// end in line breaks. White space inside is an accident of copying, and refused.
+// Secret returns a credential without white space around it, such as the line break
+// at the end of a file. It refuses white space inside, which is a mistake in copying.
 func (s Setting) Secret(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	for _, scheme := range []string{"Bearer ", "Basic "} {

@@ -6,39 +6,37 @@ import (
 	"time"
 )
 
-// Stats counts a client's traffic and tells whether it waits. It is safe for
-// concurrent use; the zero value is ready.
+// Stats counts a client's requests and tells whether it waits. It is safe for
+// concurrent use. The zero value is ready.
 type Stats struct {
 	requests, retries, waited atomic.Int64
 
 	mu  sync.Mutex
 	now func() time.Time
-	// limited is the latest pause that the vendor asked all requests to make.
+	// limited is the latest pause of all requests.
 	limited wait
 	// failed is the latest wait before a repeated request. An answer ends it.
 	failed wait
 }
 
-// wait is until when requests wait, and why.
+// wait is the end of a wait and its reason.
 type wait struct {
 	until  time.Time
 	reason string
 }
 
-// Requests returns how many requests were sent.
+// Requests returns the number of requests sent.
 func (s *Stats) Requests() int64 { return s.requests.Load() }
 
-// Retries returns how many calls failed in a way that a retry may heal.
+// Retries returns the number of failures that a retry may heal.
 func (s *Stats) Retries() int64 { return s.retries.Load() }
 
-// Waited returns how long the vendor asked to wait, in all.
+// Waited returns the sum of the pauses that the vendor asked for.
 func (s *Stats) Waited() time.Duration { return time.Duration(s.waited.Load()) }
 
-// Waiting tells whether requests wait now: because the vendor limits them, or
-// because it is out of reach and is asked again later. It returns until when,
-// and the reason in a few words that hold nothing of an answer, such as
-// "429 Too Many Requests" or "connection refused". ok is false where nothing
-// waits.
+// Waiting returns until when requests wait, and why: the vendor limits them, or is out
+// of reach. The reason is a few words without any of an answer's, such as
+// "429 Too Many Requests" or "connection refused". ok is false if no request waits.
 func (s *Stats) Waiting() (until time.Time, reason string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

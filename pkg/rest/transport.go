@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// transportError explains why no complete answer came.
+// transportError explains why a request got no complete answer.
 func (c *Client) transportError(ctx context.Context, err error, fault fault) *Error {
 	if ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -134,8 +134,8 @@ func innermost(err error) string {
 	}
 }
 
-// trustIt says how to make a private certificate authority known on a system.
-// Go reads SSL_CERT_FILE where the system has no store of its own.
+// trustIt tells how to trust a private certificate authority on a system. Go reads
+// SSL_CERT_FILE where the system has no certificate store of its own.
 func trustIt(system string) string {
 	switch system {
 	case "darwin", "ios", "windows":
