@@ -39,6 +39,11 @@ func TestTheBaseImageIsPinnedAndHasTheToolchainOfGoMod(t *testing.T) {
 			t.Errorf("the stage %s starts from %s, want golang:%s-… with a digest", name, stage.from, toolchain[1])
 		}
 	}
+	for _, tag := range regexp.MustCompile(`\bgolang:([0-9.]+)`).FindAllStringSubmatch(repoFile(t, "README.md"), -1) {
+		if tag[1] != toolchain[1] {
+			t.Errorf("README.md shows the image %s, want golang:%s", tag[0], toolchain[1])
+		}
+	}
 }
 
 // A probe and a compose file name the entry point of an image by its connector.
