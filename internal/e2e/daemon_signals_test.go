@@ -26,7 +26,7 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 				eachSetup(t, func(t *testing.T, open newSetup) {
 					s, plane := open(t, small), controlplane.Start(t)
 					reached := make(chan context.Context, 1000)
-					s.vendor.OnRequest(func(_ int, r *http.Request) {
+					s.OnRequest(func(_ int, r *http.Request) {
 						reached <- r.Context()
 						<-r.Context().Done() // the client, or the test, has ended
 					})
@@ -80,7 +80,7 @@ func reclaim(t *testing.T, open newSetup, sig syscall.Signal, busy bool) {
 	s, plane, tmp := open(t, small), controlplane.Start(t), t.TempDir()
 	reached := make(chan struct{}, 1000)
 	if busy {
-		s.vendor.OnRequest(func(n int, r *http.Request) {
+		s.OnRequest(func(n int, r *http.Request) {
 			if n > 5 { // past the check of the credential: the sync has its files
 				reached <- struct{}{}
 				<-r.Context().Done()
@@ -93,7 +93,7 @@ func reclaim(t *testing.T, open newSetup, sig syscall.Signal, busy bool) {
 		first.heartbeat(id)
 		await(first, reached)
 	} else {
-		fixture.CompareTruth(t, first.synced(id), s.truth())
+		fixture.CompareTruth(t, first.synced(id), s.Now())
 	}
 	first.signal(sig)
 	first.ends()
@@ -109,10 +109,10 @@ func reclaim(t *testing.T, open newSetup, sig syscall.Signal, busy bool) {
 		t.Fatal("a daemon that was killed left nothing: this shows nothing")
 	}
 
-	s.vendor.OnRequest(nil)
+	s.OnRequest(nil)
 	second := startDaemon(t, s, plane, []string{"BATON_TMPDIR=" + tmp})
 	id = plane.Enqueue(controlplane.FullSync())[0]
-	fixture.CompareTruth(t, second.synced(id), s.truth())
+	fixture.CompareTruth(t, second.synced(id), s.Now())
 	for _, name := range left {
 		if _, err := os.Lstat(name); err == nil {
 			t.Errorf("%s is still there", name)

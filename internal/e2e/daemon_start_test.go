@@ -26,6 +26,6 @@ func TestDaemonOutlivesAnOutageOfTheTokenEndpoint(t *testing.T) {
 		plane.AnswerTokens(page(http.StatusServiceUnavailable), page(http.StatusTooManyRequests), page(http.StatusOK))
 		d := startDaemon(t, s, plane, nil)
 		d.hello()
-		fixture.CompareTruth(t, d.synced(plane.Enqueue(controlplane.FullSync())[0]), s.truth())
+		fixture.CompareTruth(t, d.synced(plane.Enqueue(controlplane.FullSync())[0]), s.Now())
 	})
 }

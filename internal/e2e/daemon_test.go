@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,35 +20,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/conductorone/baton-connectors/internal/fixture"
-	"github.com/conductorone/baton-connectors/internal/simulator"
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
-
-// setup is a connector together with its vendor on loopback.
-type setup struct {
-	*fixture.Vendor
-	// name is the connector's binary.
-	name   string
-	vendor *simulator.Server
-	// env and fields configure the connector: as environment variables, and
-	// as C1 stores them.
-	env    []string
-	fields map[string]any
-	// secret is the vendor's credential.
-	secret string
-}
-
-// leaks says whether a text holds the credential, in any of the forms in which
-// it is sent, or the beginning of it, which no encoding changes.
-func (s *setup) leaks(text string) bool {
-	login, _ := s.fields["user-email"].(string)
-	for _, form := range []string{s.secret[:8], base64.StdEncoding.EncodeToString([]byte(login + ":" + s.secret))} {
-		if strings.Contains(text, form) {
-			return true
-		}
-	}
-	return false
-}
 
 // promptly bounds how long a process takes that is told to end: no longer than
 // Kubernetes waits before it kills.
@@ -66,37 +38,6 @@ func (p *process) ends() int {
 	}
 	return p.wait()
 }
-
-type newSetup func(t testing.TB, size simulator.Size, opts ...simulator.Option) *setup
-
-// eachSetup runs a test for each connector.
-func eachSetup(t *testing.T, test func(t *testing.T, start newSetup)) {
-	for _, vendor := range fixture.Vendors {
-		name := "baton-" + vendor
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, func(t testing.TB, size simulator.Size, opts ...simulator.Option) *setup {
-				return startSetup(t, name, size, opts...)
-			})
-		})
-	}
-}
-
-func startSetup(t testing.TB, name string, size simulator.Size, opts ...simulator.Option) *setup {
-	t.Helper()
-	v := fixture.Start(t, strings.TrimPrefix(name, "baton-"), size, opts...)
-	return &setup{Vendor: v, name: name, vendor: v.Server, env: v.Env, fields: v.Fields, secret: v.Credential}
-}
-
-// truth is what a sync of the vendor's directory as it stands must hold, with
-// nothing excused as having changed in the meantime.
-func (s *setup) truth() simulator.Truth {
-	return s.Now()
-}
-
-// small is a directory with several pages of everything and with an empty
-// group.
-var small = simulator.Size{Users: 230, GroupSizes: []int{0, 1, 100, 101, 3}}
 
 // daemon is a self-hosted connector that runs under a control plane.
 type daemon struct {
@@ -117,7 +58,7 @@ func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string
 		}
 		d.searched(t)
 	})
-	d.process = start(t, fixture.Binary(t, s.name), slices.Concat(s.env, []string{
+	d.process = start(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
 		"BATON_CLIENT_ID=" + plane.ClientID(),
 		"BATON_CLIENT_SECRET=" + plane.ClientSecret(),
 		"SSL_CERT_FILE=" + plane.CAFile(),
@@ -147,7 +88,7 @@ func (d *daemon) event(what string, match func(controlplane.Event) bool) control
 	d.t.Helper()
 	event, err := d.plane.Wait(d.alive, match)
 	if err != nil {
-		d.t.Fatalf("%s: %s (%v)", d.name, "no "+what+" from the daemon", err)
+		d.t.Fatalf("%s: %s (%v)", d.Connector, "no "+what+" from the daemon", err)
 	}
 	return event
 }
@@ -182,9 +123,9 @@ func await[T any](d *daemon, reached <-chan T) T {
 	case v := <-reached:
 		return v
 	case <-d.alive.Done():
-		d.t.Fatalf("%s ended before it asked the vendor", d.name)
+		d.t.Fatalf("%s ended before it asked the vendor", d.Connector)
 	case <-time.After(patience):
-		d.t.Fatalf("%s does not ask the vendor", d.name)
+		d.t.Fatalf("%s does not ask the vendor", d.Connector)
 	}
 	panic("not reached")
 }
@@ -194,7 +135,7 @@ func (d *daemon) eventually(what string, holds func() bool) {
 	d.t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {
 		if d.alive.Err() != nil || time.Now().After(end) {
-			d.t.Fatalf("%s does not %s", d.name, what)
+			d.t.Fatalf("%s does not %s", d.Connector, what)
 		}
 	}
 }
@@ -255,22 +196,22 @@ func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 				if !ok {
 					t.Fatal("Hello is something else")
 				}
-				if name := "baton-" + strings.ToLower(greeting.GetConnectorMetadata().GetDisplayName()); name != s.name {
+				if name := "baton-" + strings.ToLower(greeting.GetConnectorMetadata().GetDisplayName()); name != s.Connector {
 					t.Errorf("the connector introduces itself as %s", name)
 				}
 				if caps := greeting.GetConnectorMetadata().GetCapabilities(); len(caps.GetConnectorCapabilities()) == 0 {
 					t.Error("the connector does not say what it can do")
 				}
-				fixture.CompareTruth(t, d.synced(first), s.truth())
+				fixture.CompareTruth(t, d.synced(first), s.Now())
 
-				users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
-				s.vendor.DeleteUser(users[7])
-				s.vendor.Disable(users[8])
-				s.vendor.AddMember(groups[1], s.vendor.AddUser("new@example.com"))
-				s.vendor.DeleteGroup(groups[2])
-				s.vendor.AddMember(s.vendor.AddGroup("New group"), users[9])
+				users, groups := s.UserIDs(), s.GroupIDs()
+				s.DeleteUser(users[7])
+				s.Disable(users[8])
+				s.AddMember(groups[1], s.AddUser("new@example.com"))
+				s.DeleteGroup(groups[2])
+				s.AddMember(s.AddGroup("New group"), users[9])
 				second := plane.Enqueue(controlplane.FullSync())[0]
-				fixture.CompareTruth(t, d.synced(second), s.truth())
+				fixture.CompareTruth(t, d.synced(second), s.Now())
 
 				order := map[string]int{}
 				for i, event := range plane.Events() {
@@ -297,9 +238,9 @@ func TestDaemonReportsAFailingSync(t *testing.T) {
 		s, plane := open(t, small), controlplane.Start(t)
 		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync())
 		var once sync.Once
-		s.vendor.OnRequest(func(n int, _ *http.Request) {
+		s.OnRequest(func(n int, _ *http.Request) {
 			if n == 5 { // past the check of the credential
-				once.Do(s.vendor.RevokeCredential)
+				once.Do(s.RevokeCredential)
 			}
 		})
 		d := startDaemon(t, s, plane, nil, "--task-concurrency", "1")
@@ -307,7 +248,7 @@ func TestDaemonReportsAFailingSync(t *testing.T) {
 			message := d.failed(id, codes.Unauthenticated)
 			// The SDK adds lines of its own about calls that it broke off.
 			first, _, _ := strings.Cut(message, "\n")
-			if strings.Count(first, s.name+": ") != 1 || !strings.Contains(first, "GET "+s.vendor.URL()) || !strings.Contains(first, "401") {
+			if strings.Count(first, s.Connector+": ") != 1 || !strings.Contains(first, "GET "+s.URL()) || !strings.Contains(first, "401") {
 				t.Errorf("C1 shows %q", message)
 			}
 		}
@@ -320,16 +261,16 @@ func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
-		p := start(t, fixture.Binary(t, s.name), slices.Concat(s.env, []string{
+		p := start(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
 			"BATON_CLIENT_ID=" + plane.ClientID(), "BATON_CLIENT_SECRET=" + plane.OtherSecret(), "SSL_CERT_FILE=" + plane.CAFile(),
 		}))
 		if code := p.wait(); code != int(codes.Unauthenticated) {
 			t.Errorf("the daemon ended with %d", code)
 		}
-		if line := p.lastLine(); !strings.HasPrefix(line, s.name+": ") || !strings.Contains(line, "failed to get token: 401") {
+		if line := p.lastLine(); !strings.HasPrefix(line, s.Connector+": ") || !strings.Contains(line, "failed to get token: 401") {
 			t.Errorf("the daemon's last words are %q", line)
 		}
-		if n := len(s.vendor.Requests()); n != 0 {
+		if n := len(s.Requests()); n != 0 {
 			t.Errorf("the vendor was sent %d requests", n)
 		}
 	})
@@ -356,17 +297,17 @@ func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 		plane.Unreachable()
 		id := plane.Enqueue(controlplane.FullSync())[0]
 		outage(d)
-		fixture.CompareTruth(t, d.synced(id), s.truth())
+		fixture.CompareTruth(t, d.synced(id), s.Now())
 
 		var once sync.Once
-		s.vendor.OnRequest(func(int, *http.Request) {
+		s.OnRequest(func(int, *http.Request) {
 			once.Do(func() {
 				plane.Unreachable()
 				outage(d)
 			})
 		})
 		id = plane.Enqueue(controlplane.FullSync())[0]
-		fixture.CompareTruth(t, d.synced(id), s.truth())
+		fixture.CompareTruth(t, d.synced(id), s.Now())
 	})
 }
 
@@ -380,7 +321,7 @@ func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 		d.hello()
 		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync(), controlplane.FullSync())
 		// The vendor answers nobody before all syncs are under way.
-		s.vendor.OnRequest(func(int, *http.Request) {
+		s.OnRequest(func(int, *http.Request) {
 			for _, id := range ids {
 				//nolint:contextcheck // the request lasts as long as the daemon
 				if _, err := plane.Wait(d.alive, func(e controlplane.Event) bool { return e.Method == "Heartbeat" && e.TaskID == id }); err != nil {
@@ -389,7 +330,7 @@ func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 			}
 		})
 		for _, id := range ids {
-			fixture.CompareTruth(t, d.synced(id), s.truth())
+			fixture.CompareTruth(t, d.synced(id), s.Now())
 		}
 	})
 }
@@ -403,7 +344,7 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 		d := startDaemon(t, s, plane, nil)
 		d.hello()
 		reached := make(chan struct{}, 1000)
-		s.vendor.OnRequest(func(_ int, r *http.Request) {
+		s.OnRequest(func(_ int, r *http.Request) {
 			reached <- struct{}{}
 			<-r.Context().Done()
 		})
@@ -412,9 +353,9 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 		await(d, reached) // a call that has not begun ends otherwise
 		plane.Cancel(id)
 		d.failed(id, codes.Canceled)
-		s.vendor.OnRequest(nil)
+		s.OnRequest(nil)
 		id = plane.Enqueue(controlplane.FullSync())[0]
-		fixture.CompareTruth(t, d.synced(id), s.truth())
+		fixture.CompareTruth(t, d.synced(id), s.Now())
 	})
 }
 
@@ -424,7 +365,7 @@ func TestDaemonSyncsOneGroup(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s, plane := open(t, small), controlplane.Start(t)
-		target := s.vendor.GroupIDs()[3]
+		target := s.GroupIDs()[3]
 		id := plane.Enqueue(controlplane.TargetedSync(v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()))[0]
 		d := startDaemon(t, s, plane, nil)
 		if s.Vendor.Kind == fixture.RudderStack {
@@ -466,7 +407,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 		probes := func(want int) {
 			t.Helper()
 			// What a container's probe runs: the same binary.
-			p := start(t, fixture.Binary(t, s.name), health, "health-check", "--endpoint", "health", "--timeout", "60")
+			p := start(t, fixture.Binary(t, s.Connector), health, "health-check", "--endpoint", "health", "--timeout", "60")
 			if code := p.wait(); (code == 0) != (want == http.StatusOK) {
 				t.Errorf("health-check ends with %d: %s", code, p.stderr.String())
 			}
@@ -475,7 +416,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 			probe(endpoint, http.StatusOK)
 		}
 		probes(http.StatusOK)
-		s.vendor.RevokeCredential()
+		s.RevokeCredential()
 		// A good answer is given again for some seconds.
 		d.eventually("see the revoked credential", func() bool {
 			resp, err := http.Get("http://127.0.0.1:" + port + "/health") //nolint:noctx // bounded by the daemon

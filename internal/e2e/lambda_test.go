@@ -58,7 +58,7 @@ func startFunction(t testing.TB, s *setup, fields map[string]any, egress *v1.Egr
 		}
 	})
 	for range instances {
-		f.instances = append(f.instances, start(t, fixture.LambdaBinary(t, s.name), slices.Concat(f.runtime.Env(), []string{
+		f.instances = append(f.instances, start(t, fixture.LambdaBinary(t, s.Connector), slices.Concat(f.runtime.Env(), []string{
 			"BATON_LAMBDA_CLIENT_ID=" + f.plane.ClientID(),
 			"BATON_LAMBDA_CLIENT_SECRET=" + f.plane.ClientSecret(),
 			"BATON_LAMBDA_CA_CERT_PATH=" + f.plane.CAFile(),
@@ -117,7 +117,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 			t.Parallel()
 			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, row.size)
-				f := startFunction(t, s, s.fields, nil, row.instances)
+				f := startFunction(t, s, s.Fields, nil, row.instances)
 				if err := f.runtime.Wait(f.alive(), row.instances); err != nil {
 					t.Fatalf("the instances do not start: %v", err)
 				}
@@ -125,7 +125,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				fixture.CompareTruth(t, path, s.truth())
+				fixture.CompareTruth(t, path, s.Now())
 				used := map[string]bool{}
 				for _, i := range f.runtime.Invocations() {
 					used[i.Instance] = true
@@ -145,7 +145,7 @@ func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
-		f := startFunction(t, s, s.fields, nil, 1)
+		f := startFunction(t, s, s.Fields, nil, 1)
 		for name, caller := range map[string]lambdaruntime.Caller{
 			"no token": lambdaruntime.Nobody, "another key": lambdaruntime.Forger,
 			"a token for another function": lambdaruntime.Stranger, "an expired token": lambdaruntime.Late,
@@ -158,7 +158,7 @@ func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
 				t.Errorf("%s: the function answers %v", name, err)
 			}
 		}
-		if n := len(s.vendor.Requests()); n != 0 {
+		if n := len(s.Requests()); n != 0 {
 			t.Errorf("the vendor was sent %d requests", n)
 		}
 		if err := f.validate(lambdaruntime.ConductorOne); err != nil {
@@ -178,20 +178,20 @@ func TestLambdaTakesANewCredential(t *testing.T) {
 		if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "wrong-credential") {
 			t.Errorf("with a wrong credential the function answers %v", err)
 		}
-		f.runtime.SetConfigVersion(f.plane.SetConfig(s.fields))
+		f.runtime.SetConfigVersion(f.plane.SetConfig(s.Fields))
 		path, err := f.sync()
 		if err != nil {
 			t.Fatal(err)
 		}
-		fixture.CompareTruth(t, path, s.truth())
+		fixture.CompareTruth(t, path, s.Now())
 	})
 }
 
 // with is the setup's configuration with another credential.
 func (s *setup) with(credential string) map[string]any {
-	fields := maps.Clone(s.fields)
+	fields := maps.Clone(s.Fields)
 	for name, value := range fields {
-		if value == s.secret {
+		if value == s.Credential {
 			fields[name] = credential
 		}
 	}
@@ -200,9 +200,9 @@ func (s *setup) with(credential string) map[string]any {
 
 // without is the setup's configuration without its credential.
 func (s *setup) without() (fields map[string]any, missing string) {
-	fields = maps.Clone(s.fields)
+	fields = maps.Clone(s.Fields)
 	for name, value := range fields {
-		if value == s.secret {
+		if value == s.Credential {
 			delete(fields, name)
 			missing = name
 		}
@@ -222,7 +222,7 @@ func TestLambdaReportsABadConfig(t *testing.T) {
 		if code := f.instances[0].wait(); code == 0 {
 			t.Error("a function without a credential ended with 0")
 		}
-		if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.name+": ") || !strings.Contains(line, missing) {
+		if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.Connector+": ") || !strings.Contains(line, missing) {
 			t.Errorf("its last words are %q", line)
 		}
 		blank := s.with("two words")
@@ -230,24 +230,24 @@ func TestLambdaReportsABadConfig(t *testing.T) {
 		if code := f.instances[0].wait(); code == 0 {
 			t.Error("a function with a malformed credential ended with 0")
 		}
-		if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.name+": ") || !strings.Contains(line, missing) || strings.Contains(line, "two words") {
+		if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.Connector+": ") || !strings.Contains(line, missing) || strings.Contains(line, "two words") {
 			t.Errorf("its last words are %q", line)
 		}
 
-		f = startFunction(t, s, s.fields, nil, 1)
+		f = startFunction(t, s, s.Fields, nil, 1)
 		if err := f.validate(lambdaruntime.ConductorOne); err != nil {
 			t.Fatal(err)
 		}
-		before := len(s.vendor.Requests())
+		before := len(s.Requests())
 		f.runtime.SetConfigVersion(f.plane.SetConfig(blank))
 		err := f.validate(lambdaruntime.ConductorOne)
 		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), missing) || strings.Contains(err.Error(), "two words") {
 			t.Errorf("after a change to a malformed credential the function answers %v", err)
 		}
-		if n := len(s.vendor.Requests()); n != before {
+		if n := len(s.Requests()); n != before {
 			t.Error("the vendor was sent a request")
 		}
-		f.runtime.SetConfigVersion(f.plane.SetConfig(s.fields))
+		f.runtime.SetConfigVersion(f.plane.SetConfig(s.Fields))
 		if err := f.validate(lambdaruntime.ConductorOne); err != nil {
 			t.Errorf("after the change back the function answers %v", err)
 		}
@@ -277,7 +277,7 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 			t.Parallel()
 			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, small)
-				fields := maps.Clone(s.fields)
+				fields := maps.Clone(s.Fields)
 				for name, value := range fields { // policies name no IP addresses
 					if text, ok := value.(string); ok {
 						fields[name] = strings.Replace(text, "127.0.0.1", "localhost", 1)
@@ -291,13 +291,13 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					fixture.CompareTruth(t, path, s.truth())
+					fixture.CompareTruth(t, path, s.Now())
 					return
 				}
-				if err == nil || !strings.Contains(err.Error(), "egress policy") || !strings.Contains(err.Error(), s.name+": ") {
+				if err == nil || !strings.Contains(err.Error(), "egress policy") || !strings.Contains(err.Error(), s.Connector+": ") {
 					t.Errorf("the sync ended with %v", err)
 				}
-				if n := len(s.vendor.Requests()); n != 0 {
+				if n := len(s.Requests()); n != 0 {
 					t.Errorf("the vendor was sent %d requests", n)
 				}
 			})
@@ -312,10 +312,10 @@ func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, simulator.Size{Users: 1300, GroupSizes: []int{3}})
-		f := startFunction(t, s, s.fields, nil, 1)
+		f := startFunction(t, s, s.Fields, nil, 1)
 		type held struct{ release chan struct{} }
 		arrived := make(chan held)
-		s.vendor.OnRequest(func(_ int, r *http.Request) {
+		s.OnRequest(func(_ int, r *http.Request) {
 			h := held{make(chan struct{})}
 			select {
 			case arrived <- h:

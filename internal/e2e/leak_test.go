@@ -25,14 +25,6 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// secrets are all that must not show of a setup.
-func (s *setup) secrets() []string {
-	if s.name == "baton-guru" {
-		return []string{s.secret, simulator.GuruRowToken}
-	}
-	return []string{s.secret}
-}
-
 // atInfo is what of a log shows at the usual level.
 func atInfo(log string) string {
 	var out strings.Builder
@@ -91,18 +83,18 @@ func scenarios() []scenario {
 		})},
 		scenario{name: "an echo elsewhere", set: instead(func(w http.ResponseWriter, r *http.Request, s *setup) {
 			to := url.URL{
-				Scheme: "http", User: url.UserPassword("me", s.secret), Host: "127.0.0.1:1", Path: "/" + s.secret,
+				Scheme: "http", User: url.UserPassword("me", s.Credential), Host: "127.0.0.1:1", Path: "/" + s.Credential,
 				RawQuery: url.Values{"q": {heard(r)}}.Encode(),
 			}
 			http.Redirect(w, r, to.String(), http.StatusFound)
 		})},
 		scenario{name: "refused", set: func(t *testing.T, s *setup) {
-			s.env = moved(s.env, originOf(t, s.vendor.URL()), "http://127.0.0.1:"+freePort(t))
+			s.Env = moved(s.Env, originOf(t, s.URL()), "http://127.0.0.1:"+freePort(t))
 		}},
 		scenario{name: "no such host", set: func(t *testing.T, s *setup) {
 			// A label of more than 63 characters (RFC 1035, section 2.3.4), for
 			// which nobody asks a DNS.
-			s.env = moved(s.env, originOf(t, s.vendor.URL()), "https://"+strings.Repeat("a", 64)+".test")
+			s.Env = moved(s.Env, originOf(t, s.URL()), "https://"+strings.Repeat("a", 64)+".test")
 		}},
 		scenario{name: "no trust", set: func(t *testing.T, s *setup) {
 			certificate, _ := authority(t)
@@ -110,7 +102,7 @@ func scenarios() []scenario {
 		}},
 		scenario{name: "a redirect to http", set: func(t *testing.T, s *setup) {
 			certificate, file := authority(t)
-			s.env = append(s.env, "SSL_CERT_FILE="+file)
+			s.Env = append(s.Env, "SSL_CERT_FILE="+file)
 			s.startReverseProxy(t, certificate).answers(func(w http.ResponseWriter, r *http.Request) bool {
 				if asksForMemberships(r) {
 					http.Redirect(w, r, "http://"+r.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)
@@ -201,13 +193,13 @@ func (c scenario) leaves(t *testing.T, vendor, level string) {
 	for _, dir := range []string{filepath.Dir(run.file), run.tmp, run.cmd.Dir} {
 		left += everything(t, dir)
 	}
-	if at := fixture.Showing(left, s.secrets()...); at != "" {
+	if at := fixture.Showing(left, s.Secrets()...); at != "" {
 		t.Errorf("a secret shows: %s", at)
 	}
 	if at := fixture.AnyAddress.FindStringIndex(atInfo(said)); at != nil {
 		t.Errorf("an address shows: …%s…", atInfo(said)[max(0, at[0]-200):at[1]])
 	}
-	if n := len(s.vendor.OtherOrigin()); n > 0 {
+	if n := len(s.OtherOrigin()); n > 0 {
 		t.Errorf("%d requests arrived at another origin", n)
 	}
 }
@@ -228,7 +220,7 @@ func TestNothingLeaksIntoC1(t *testing.T) {
 			}
 			behaving := open(t, leaky, c.opts...)
 			f.answers(func(w http.ResponseWriter, r *http.Request) bool {
-				behaving.vendor.ServeHTTP(w, r)
+				behaving.ServeHTTP(w, r)
 				return true
 			})
 			if end := d.finished(plane.Enqueue(controlplane.FullSync())[0]); end.HasSuccess() != c.right {
@@ -240,7 +232,7 @@ func TestNothingLeaksIntoC1(t *testing.T) {
 			return d.process
 		})
 
-		secrets := append(s.secrets(), plane.ClientSecret())
+		secrets := append(s.Secrets(), plane.ClientSecret())
 		if at := fixture.Showing(d.stdout.String()+d.stderr.String(), secrets...); at != "" {
 			t.Errorf("a secret shows in the log: %s", at)
 		}
@@ -315,7 +307,7 @@ func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *
 	}
 	p.wait()
 	left := everything(t, tmp)
-	if at := fixture.Showing(left, s.secrets()...); at != "" {
+	if at := fixture.Showing(left, s.Secrets()...); at != "" {
 		t.Errorf("a secret shows: %s", at)
 	}
 }

@@ -36,15 +36,15 @@ import (
 // sourceAt opens a source that reads the vendor at another origin.
 func (s *setup) sourceAt(t testing.TB, at string, opts rest.Options) directory.Source {
 	t.Helper()
-	opts.Name, opts.Version = s.name, "test"
-	base := strings.Replace(s.vendor.URL(), originOf(t, s.vendor.URL()), at, 1)
+	opts.Name, opts.Version = s.Connector, "test"
+	base := strings.Replace(s.URL(), originOf(t, s.URL()), at, 1)
 	var source directory.Source
 	var err error
-	if s.name == "baton-guru" {
-		email, _ := s.fields["user-email"].(string)
-		source, err = guru.New(context.Background(), &guruconfig.Guru{BaseUrl: base, UserEmail: email, ApiToken: s.secret}, opts)
+	if s.Connector == "baton-guru" {
+		email, _ := s.Fields["user-email"].(string)
+		source, err = guru.New(context.Background(), &guruconfig.Guru{BaseUrl: base, UserEmail: email, ApiToken: s.Credential}, opts)
 	} else {
-		source, err = rudderstack.New(context.Background(), &rudderstackconfig.Rudderstack{RudderstackScimBaseUrl: base, RudderstackScimToken: s.secret}, opts)
+		source, err = rudderstack.New(context.Background(), &rudderstackconfig.Rudderstack{RudderstackScimBaseUrl: base, RudderstackScimToken: s.Credential}, opts)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says strin
 	told := func() bool { return strings.Contains(fixture.Logged(logs), says) }
 	var once sync.Once
 	var finding sync.WaitGroup
-	s.vendor.OnRequest(func(n int, _ *http.Request) {
+	s.OnRequest(func(n int, _ *http.Request) {
 		if n < 3 {
 			return
 		}
@@ -85,12 +85,12 @@ func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says strin
 			})
 		})
 	})
-	path, err := fixture.Sync(ctx, t, s.name, s.sourceAt(t, at, rest.Options{Prefetch: true}), fixture.SyncOptions{})
+	path, err := fixture.Sync(ctx, t, s.Connector, s.sourceAt(t, at, rest.Options{Prefetch: true}), fixture.SyncOptions{})
 	if err != nil {
 		t.Fatalf("the sync failed: %v", err)
 	}
 	finding.Wait()
-	fixture.CompareTruth(t, path, s.truth())
+	fixture.CompareTruth(t, path, s.Now())
 	if !told() {
 		t.Errorf("nothing was lost, so this shows nothing: no warning says %q", says)
 	}
@@ -104,7 +104,7 @@ func TestAConnectionThatIsRefusedOnceCostsNobody(t *testing.T) {
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, mislaid)
 		address := "127.0.0.1:" + freePort(t)
-		server := &http.Server{Handler: s.vendor, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
+		server := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
 		server.SetKeepAlivesEnabled(false)
 		t.Cleanup(func() { _ = server.Close() })
 		listen := func() net.Listener {
@@ -204,7 +204,7 @@ func TestANameThatIsLostOnceCostsNobody(t *testing.T) {
 		for says, code := range map[string]int32{"server failure": serverFailure, "no such name": noSuchName} {
 			t.Run(name+" "+says, func(t *testing.T) {
 				s := startSetup(t, name, mislaid)
-				server := httptest.NewUnstartedServer(s.vendor)
+				server := httptest.NewUnstartedServer(s)
 				server.TLS = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
 				server.Config.SetKeepAlivesEnabled(false)
 				server.StartTLS()

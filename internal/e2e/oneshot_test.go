@@ -2,13 +2,11 @@ package e2e
 
 import (
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -32,7 +30,7 @@ func (s *setup) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	} else {
 		o.file, o.tmp = filepath.Join(t.TempDir(), "sync.c1z"), t.TempDir()
 	}
-	o.process = start(t, fixture.Binary(t, s.name), slices.Concat(s.env, []string{
+	o.process = start(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
 		"BATON_FILE=" + o.file, "BATON_TMPDIR=" + o.tmp, "BATON_LOG_FORMAT=json",
 	}, env))
 	return o
@@ -67,33 +65,6 @@ func (o *oneShot) leaves(t testing.TB, want ...string) {
 	}
 }
 
-// atRequest calls f once, before the nth request is answered.
-func (s *setup) atRequest(n int, f func()) {
-	var done atomic.Bool
-	base := len(s.vendor.Requests())
-	s.vendor.OnRequest(func(at int, _ *http.Request) {
-		if at >= base+n && done.CompareAndSwap(false, true) {
-			f()
-		}
-	})
-}
-
-// requests is how many requests a sync takes.
-func (s *setup) requests(t testing.TB) int {
-	t.Helper()
-	before := len(s.vendor.Requests())
-	s.sync(t, nil).succeeds(t, s.truth())
-	return len(s.vendor.Requests()) - before
-}
-
-// change makes the directory another than the one that a killed run has seen.
-func (s *setup) change() {
-	users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
-	s.vendor.DeleteUser(users[len(users)-1])
-	s.vendor.RemoveMember(groups[2], users[3])
-	s.vendor.AddMember(groups[0], s.vendor.AddUser("late@example.com"))
-}
-
 func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, newSetup newSetup) {
@@ -114,12 +85,12 @@ func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
 			if code := killed.wait(); code != -1 {
 				t.Errorf("killed at request %d of %d: exit code %d", at, n, code)
 			}
-			s.vendor.OnRequest(nil)
+			s.OnRequest(nil)
 			if _, err := os.Stat(killed.file); !os.IsNotExist(err) {
 				t.Errorf("killed at request %d of %d: it wrote a file: %v", at, n, err)
 			}
 			s.change()
-			s.sync(t, killed).succeeds(t, s.truth())
+			s.sync(t, killed).succeeds(t, s.Now())
 		}
 	})
 }
@@ -143,12 +114,12 @@ func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 			close(ready)
 			code := stopped.ends()
 			answer()
-			s.vendor.OnRequest(nil)
-			if line := s.name + ": interrupted; " + stopped.file + " is as it was before; run the same command again"; code != want || stopped.lastLine() != line {
+			s.OnRequest(nil)
+			if line := s.Connector + ": interrupted; " + stopped.file + " is as it was before; run the same command again"; code != want || stopped.lastLine() != line {
 				t.Errorf("%s: exit code %d, want %d; it said %s", signal, code, want, stopped.lastLine())
 			}
 			stopped.leaves(t)
-			s.sync(t, stopped).succeeds(t, s.truth())
+			s.sync(t, stopped).succeeds(t, s.Now())
 		}
 	})
 }
@@ -175,7 +146,7 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 				}
 				run.leaves(t)
 			}
-			run.succeeds(t, s.truth())
+			run.succeeds(t, s.Now())
 		}
 	})
 }
@@ -193,7 +164,7 @@ func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
 				t.Parallel()
 				s := startSetup(t, name, small, simulator.WithFault(fault))
 				run := s.sync(t, nil, "BATON_SYNC_RESOURCE_TYPES=user")
-				truth := s.truth()
+				truth := s.Now()
 				truth.Groups, truth.Grants = nil, nil
 				run.succeeds(t, truth)
 			})
@@ -207,13 +178,13 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, small)
 		whole := s.sync(t, nil)
-		whole.succeeds(t, s.truth())
-		target := s.vendor.GroupIDs()[3]
+		whole.succeeds(t, s.Now())
+		target := s.GroupIDs()[3]
 		run := s.sync(t, whole, "BATON_SYNC_RESOURCES=bid:r:group/"+target)
 		if code := run.wait(); code != 10 || !strings.Contains(run.lastLine(), "this run is limited by --sync-resources (BATON_SYNC_RESOURCES); give it a file of its own") {
 			t.Fatalf("exit code %d: %s", code, run.lastLine())
 		}
-		fixture.CompareTruth(t, run.file, s.truth())
+		fixture.CompareTruth(t, run.file, s.Now())
 		run = s.sync(t, whole, "BATON_ACCEPT_EMPTY=true", "BATON_SYNC_RESOURCES=bid:r:group/"+target)
 		if code := run.wait(); code != 0 {
 			t.Fatalf("exit code %d: %s", code, run.lastLine())
@@ -244,16 +215,16 @@ func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 			t.Parallel()
 			first := startSetup(t, other, small)
 			earlier := first.sync(t, nil)
-			earlier.succeeds(t, first.truth())
+			earlier.succeeds(t, first.Now())
 			s := startSetup(t, name, small)
 			run := s.sync(t, earlier)
 			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "holds the sync of another connector") {
 				t.Errorf("exit code %d; it said %s", code, run.lastLine())
 			}
-			if n := len(s.vendor.Requests()); n > 0 {
+			if n := len(s.Requests()); n > 0 {
 				t.Errorf("%d requests were sent", n)
 			}
-			fixture.CompareTruth(t, run.file, first.truth())
+			fixture.CompareTruth(t, run.file, first.Now())
 			run.leaves(t, "sync.c1z")
 		})
 	}
@@ -264,7 +235,7 @@ func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 	eachSetup(t, func(t *testing.T, newSetup newSetup) {
 		s := newSetup(t, small)
 		run := s.sync(t, nil, "BATON_OUTPUT_FORMAT=json")
-		truth := s.truth()
+		truth := s.Now()
 		run.succeeds(t, truth)
 		want := map[string]int{
 			"users": len(truth.Users), "groups": len(truth.Groups), "memberships": len(truth.Grants), "disabled": 0, "service": 0,
@@ -278,7 +249,7 @@ func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 			}
 		}
 		want["enabled"] = want["users"] - want["disabled"]
-		if got := run.summary(t); !maps.Equal(got.Counts, want) || got.Requests != len(s.vendor.Requests()) {
+		if got := run.summary(t); !maps.Equal(got.Counts, want) || got.Requests != len(s.Requests()) {
 			t.Errorf("the summary says %+v, want %v", got, want)
 		}
 	})

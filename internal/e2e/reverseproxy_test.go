@@ -28,7 +28,7 @@ type reverseProxy struct {
 // a certificate is given, and points the setup's settings to it.
 func (s *setup) startReverseProxy(t testing.TB, certificate *tls.Certificate) *reverseProxy {
 	t.Helper()
-	at, err := url.Parse(s.vendor.URL())
+	at, err := url.Parse(s.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func (s *setup) startReverseProxy(t testing.TB, certificate *tls.Certificate) *r
 		instead := f.instead
 		f.mu.Unlock()
 		if instead == nil || !instead(w, r) {
-			s.vendor.ServeHTTP(w, r)
+			s.ServeHTTP(w, r)
 		}
 	}))
 	f.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -54,7 +54,7 @@ func (s *setup) startReverseProxy(t testing.TB, certificate *tls.Certificate) *r
 		f.CloseClientConnections()
 		f.Close()
 	})
-	s.env = moved(s.env, strings.TrimSuffix(s.vendor.URL(), at.Path), f.URL)
+	s.Env = moved(s.Env, strings.TrimSuffix(s.URL(), at.Path), f.URL)
 	return f
 }
 

@@ -58,15 +58,15 @@ func badWeather(seed int) []simulator.Option {
 
 // weathered changes the directory: another change for each round.
 func (s *setup) weathered(round int) {
-	users, groups := s.vendor.UserIDs(), s.vendor.GroupIDs()
+	users, groups := s.UserIDs(), s.GroupIDs()
 	at := func(ids []string, i int) string { return ids[1+(round*31+i*17)%(len(ids)-1)] } // Guru's first is the caller
-	s.vendor.DeleteUser(at(users, 1))
-	s.vendor.Disable(at(users, 2))
-	newcomer := s.vendor.AddUser(fmt.Sprintf("newcomer-%d@example.com", round))
-	s.vendor.AddMember(at(groups, 1), newcomer)
-	s.vendor.AddMember(at(groups, 2), at(users, 3))
-	s.vendor.AddMember(s.vendor.AddGroup(fmt.Sprintf("Round %d", round)), newcomer)
-	s.vendor.DeleteGroup(at(groups, 3))
+	s.DeleteUser(at(users, 1))
+	s.Disable(at(users, 2))
+	newcomer := s.AddUser(fmt.Sprintf("newcomer-%d@example.com", round))
+	s.AddMember(at(groups, 1), newcomer)
+	s.AddMember(at(groups, 2), at(users, 3))
+	s.AddMember(s.AddGroup(fmt.Sprintf("Round %d", round)), newcomer)
+	s.DeleteGroup(at(groups, 3))
 }
 
 // footprint is what a daemon's processes hold.
@@ -106,11 +106,11 @@ func TestSoak(t *testing.T) {
 				d.hello()
 				var before []footprint
 				for round := range syncs {
-					began, asked := time.Now(), len(s.vendor.Requests())
+					began, asked := time.Now(), len(s.Requests())
 					file := d.weathers(bound)
-					fixture.CompareTruth(t, file, s.truth())
+					fixture.CompareTruth(t, file, s.Now())
 					now := d.footprint()
-					t.Logf("sync %d: %s, %d requests, %d files, RSS %v KiB", round+1, time.Since(began).Round(time.Second/10), len(s.vendor.Requests())-asked, now.files, now.kib)
+					t.Logf("sync %d: %s, %d requests, %d files, RSS %v KiB", round+1, time.Since(began).Round(time.Second/10), len(s.Requests())-asked, now.files, now.kib)
 					if runtime.GOOS == "linux" {
 						now.hasNotGrown(t, before, workers)
 					}
@@ -118,7 +118,7 @@ func TestSoak(t *testing.T) {
 					s.weathered(round)
 				}
 				limited, failed := 0, 0
-				for _, request := range s.vendor.Requests() {
+				for _, request := range s.Requests() {
 					switch {
 					case request.Status == http.StatusTooManyRequests:
 						limited++
@@ -129,7 +129,7 @@ func TestSoak(t *testing.T) {
 				if limited+failed == 0 {
 					t.Error("not one request of all was refused or failed: this shows nothing")
 				}
-				t.Logf("of %d requests %d were refused and %d failed", len(s.vendor.Requests()), limited, failed)
+				t.Logf("of %d requests %d were refused and %d failed", len(s.Requests()), limited, failed)
 			})
 		})
 	}
@@ -147,7 +147,7 @@ func (d *daemon) weathers(bound time.Duration) string {
 		for end == nil {
 			event, err := d.plane.Wait(d.alive, func(e controlplane.Event) bool { return e.Method == "FinishTask" && e.TaskID == id })
 			if err != nil && (d.alive.Err() != nil || time.Now().After(deadline)) {
-				d.t.Fatalf("%s: the sync does not end: %v", d.name, err)
+				d.t.Fatalf("%s: the sync does not end: %v", d.Connector, err)
 			}
 			end, _ = event.Message.(*v1.BatonServiceFinishTaskRequest)
 		}

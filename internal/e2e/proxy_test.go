@@ -89,12 +89,12 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 		if line := run.lastLine(); !strings.Contains(line, "certificate is not trusted") || !strings.Contains(line, "SSL_CERT_FILE") {
 			t.Errorf("it said %s", line)
 		}
-		if n := len(s.vendor.Requests()); n != 0 {
+		if n := len(s.Requests()); n != 0 {
 			t.Errorf("%d requests were sent to a server that is not trusted", n)
 		}
 		// The SDK's switch for printing whole answers must print none.
 		run = s.sync(t, nil, "SSL_CERT_FILE="+file, "BATON_DEBUG_PRINT_RESPONSE_BODY=true")
-		run.succeeds(t, s.truth())
+		run.succeeds(t, s.Now())
 		if strings.Contains(run.stdout.String()+run.stderr.String(), "@example.com") {
 			t.Error("an answer is printed")
 		}
@@ -110,7 +110,7 @@ func TestNothingIsSentInTheClear(t *testing.T) {
 		certificate, file := authority(t)
 		f := s.startReverseProxy(t, certificate)
 		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
-			if len(s.vendor.Requests()) < 4 {
+			if len(s.Requests()) < 4 {
 				return false
 			}
 			http.Redirect(w, r, "http://"+r.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)
@@ -196,14 +196,14 @@ func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 		certificate, file := authority(t)
 		f := s.startReverseProxy(t, certificate)
 		direct := f.Listener.Addr().String()
-		s.env = moved(s.env, "https://"+direct, "https://"+vendorHost)
+		s.Env = moved(s.Env, "https://"+direct, "https://"+vendorHost)
 		p := startProxy(t, direct, login)
 		through := func(userinfo string) []string {
 			at := strings.Replace(p.URL, "http://", "http://"+userinfo, 1)
 			return []string{"HTTPS_PROXY=" + at, "SSL_CERT_FILE=" + file}
 		}
 
-		s.sync(t, nil, through(login+"@")...).succeeds(t, s.truth())
+		s.sync(t, nil, through(login+"@")...).succeeds(t, s.Now())
 		asked := p.requests()
 		if len(asked) == 0 {
 			t.Error("the proxy was not asked")
@@ -214,12 +214,12 @@ func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 			}
 			var head bytes.Buffer
 			_ = request.Header.Write(&head)
-			if request.Header.Get("Authorization") != "" || strings.Contains(head.String(), s.secret) {
+			if request.Header.Get("Authorization") != "" || strings.Contains(head.String(), s.Credential) {
 				t.Errorf("the proxy was sent the credential")
 			}
 		}
 
-		refused := len(s.vendor.Requests())
+		refused := len(s.Requests())
 		down := through("proxy-user:wr0ng-pass@")
 		down[0] = "HTTPS_PROXY=http://proxy-user:wr0ng-pass@127.0.0.1:" + freePort(t)
 		for name, c := range map[string]struct {
@@ -241,7 +241,7 @@ func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 				t.Errorf("%s: the password of the proxy shows", name)
 			}
 		}
-		if n := len(s.vendor.Requests()); n != refused {
+		if n := len(s.Requests()); n != refused {
 			t.Errorf("%d requests went past the proxy", n-refused)
 		}
 	})
@@ -261,7 +261,7 @@ func TestAHostInNoProxyIsReachedDirectly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.env = moved(s.env, "https://"+direct, "https://"+net.JoinHostPort(thisHost, port))
+		s.Env = moved(s.Env, "https://"+direct, "https://"+net.JoinHostPort(thisHost, port))
 		for _, c := range []struct {
 			noProxy string
 			direct  bool
@@ -274,7 +274,7 @@ func TestAHostInNoProxyIsReachedDirectly(t *testing.T) {
 			{"*", true},
 		} {
 			p := startProxy(t, direct, "")
-			s.sync(t, nil, "HTTPS_PROXY="+p.URL, "NO_PROXY="+c.noProxy, "SSL_CERT_FILE="+file).succeeds(t, s.truth())
+			s.sync(t, nil, "HTTPS_PROXY="+p.URL, "NO_PROXY="+c.noProxy, "SSL_CERT_FILE="+file).succeeds(t, s.Now())
 			if n := len(p.requests()); (n == 0) != c.direct {
 				t.Errorf("NO_PROXY=%s: the proxy was asked %d times", c.noProxy, n)
 			}

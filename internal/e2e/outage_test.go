@@ -49,9 +49,9 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 			eachSetup(t, func(t *testing.T, open newSetup) {
 				s := open(t, small, simulator.WithFault("rate-limit-seconds", simulator.When{Every: 3}))
 				run := s.sync(t, nil, "BATON_OUTPUT_FORMAT=json", "BATON_WORKERS="+strconv.Itoa(workers))
-				run.succeeds(t, s.truth())
+				run.succeeds(t, s.Now())
 				limited := 0
-				for _, request := range s.vendor.Requests() {
+				for _, request := range s.Requests() {
 					if request.Status == http.StatusTooManyRequests {
 						limited++
 					}
@@ -61,7 +61,7 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 					t.Errorf("%d pauses were logged of a vendor that refused %d requests", pauses, limited)
 				}
 				got := run.summary(t)
-				if n := len(s.vendor.Requests()); got.Requests != n {
+				if n := len(s.Requests()); got.Requests != n {
 					t.Errorf("%v requests are counted, %d arrived", got.Requests, n)
 				}
 				// What was prefetched is a pause and no retry.
@@ -85,7 +85,7 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 		s := open(t, small)
 		f := s.startReverseProxy(t, nil)
 		run := s.sync(t, nil)
-		before := s.truth()
+		before := s.Now()
 		run.succeeds(t, before)
 
 		// The clock of a binary cannot be moved: the vendor itself says that it
@@ -116,7 +116,7 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 
 		f.answers(nil)
 		run = s.sync(t, run)
-		run.succeeds(t, s.truth())
+		run.succeeds(t, s.Now())
 	})
 }
 
@@ -171,7 +171,7 @@ func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
 				if fixture.Finished(t, run.file) {
 					t.Error("the file holds a finished sync")
 				}
-				if n := len(s.vendor.Requests()); n > 100 { // Guru's members of 40 groups are prefetched
+				if n := len(s.Requests()); n > 100 { // Guru's members of 40 groups are prefetched
 					t.Errorf("%d requests were sent", n)
 				}
 				if mib := peak() >> 10; runtime.GOOS == "linux" && (mib < 10 || mib > 400) {
