@@ -368,13 +368,13 @@ func TestDaemonSyncsOneGroup(t *testing.T) {
 		target := s.GroupIDs()[3]
 		id := plane.Enqueue(controlplane.TargetedSync(v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()))[0]
 		d := startDaemon(t, s, plane, nil)
-		if s.Vendor.Kind == fixture.RudderStack {
+		if s.Kind == fixture.RudderStack {
 			if said := d.failed(id, codes.FailedPrecondition); !strings.Contains(said, "run a full sync") {
 				t.Errorf("C1 shows %s", said)
 			}
 			return
 		}
-		s.Vendor.CompareGroup(t, d.synced(id), target)
+		s.CompareGroup(t, d.synced(id), target)
 	})
 }
 

@@ -189,7 +189,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		if code := run.wait(); code != 0 {
 			t.Fatalf("exit code %d: %s", code, run.lastLine())
 		}
-		s.Vendor.CompareGroup(t, run.file, target)
+		s.CompareGroup(t, run.file, target)
 		run.leaves(t, "sync.c1z")
 
 		// What is not found is passed over by the SDK, which calls that a success.
@@ -201,7 +201,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 			if code := run.wait(); code != 2 || !strings.Contains(run.lastLine(), "--sync-resources (BATON_SYNC_RESOURCES): "+words) {
 				t.Errorf("%s: exit code %d: %s", unknown, code, run.lastLine())
 			}
-			s.Vendor.CompareGroup(t, run.file, target)
+			s.CompareGroup(t, run.file, target)
 		}
 	})
 }

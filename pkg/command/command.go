@@ -199,7 +199,7 @@ func (p *program[T]) report(f *failure) {
 	case p.wantsJSON():
 		say(os.Stdout, func(w io.Writer) { _ = writeJSON(w, newJSONFailure(f)) })
 	default:
-		say(os.Stderr, func(w io.Writer) { fmt.Fprintln(w, f.line) })
+		say(os.Stderr, func(w io.Writer) { _, _ = fmt.Fprintln(w, f.line) })
 	}
 }
 

@@ -29,7 +29,7 @@ func TestARunThatIsStoppedAtAnyMomentLosesNothing(t *testing.T) {
 	began := time.Now()
 	run.exits(0)
 	whole := time.Since(began)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that can be repeated
+	random := rand.New(rand.NewPCG(1, 2))
 	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGKILL}
 	ends := map[int]int{}
 	for range n {

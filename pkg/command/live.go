@@ -17,7 +17,7 @@ import (
 )
 
 // isTerminal reports whether f is a terminal.
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor is small
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // canRedraw reports whether the terminal can draw over a line.
 func canRedraw() bool { return os.Getenv("TERM") != "dumb" }

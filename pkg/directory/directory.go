@@ -71,14 +71,14 @@ type Group struct {
 type GroupOrigin int
 
 const (
-	// OriginNotStated: the vendor states no origin.
+	// OriginNotStated stands for no statement of the vendor.
 	OriginNotStated GroupOrigin = iota
-	// OriginBuiltIn: the vendor maintains the group, such as one of all users.
+	// OriginBuiltIn is a group that the vendor maintains, such as one of all users.
 	OriginBuiltIn
-	// OriginPersonal: the vendor makes the group for a single user.
+	// OriginPersonal is a group that the vendor makes for a single user.
 	OriginPersonal
-	// OriginDirectory: the group comes from the customer's own directory, such
-	// as by SCIM.
+	// OriginDirectory is a group from the customer's own directory, such as by
+	// SCIM.
 	OriginDirectory
 )
 

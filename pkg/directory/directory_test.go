@@ -77,7 +77,7 @@ func TestCheckID(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]string{
-		"": "no id", " \t": "no id", strings.Repeat("a", MaxID+1): "1025 bytes", "a\xff": "UTF-8", "a\uFFFD": "UTF-8",
+		"": "no id", strings.Repeat(" ", 3): "no id", strings.Repeat("a", MaxID+1): "1025 bytes", "a\xff": "UTF-8", "a\uFFFD": "UTF-8",
 	} {
 		if err := CheckID(id); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v", id, err)

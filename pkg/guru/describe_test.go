@@ -47,7 +47,7 @@ func TestDescribeSaysWhoseTokenItIs(t *testing.T) {
 				if strings.HasPrefix(r.URL.Path, "/groups") {
 					body = `[{"id":"1","name":"All Members"}]`
 				}
-				fmt.Fprint(w, body) //nolint:errcheck // a test server
+				fmt.Fprint(w, body)
 			}))
 			defer server.Close()
 			source, err := New(context.Background(), &config.Guru{UserEmail: "ann@example.com", ApiToken: "token", BaseUrl: server.URL}, rest.Options{Name: "test"})

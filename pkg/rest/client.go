@@ -233,7 +233,7 @@ func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) e
 	if err == nil {
 		c.prefetch.resume()
 	}
-	c.prefetch.startIdle(c, context.WithoutCancel(ctx))
+	c.prefetch.startIdle(context.WithoutCancel(ctx), c)
 	return err
 }
 

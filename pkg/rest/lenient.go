@@ -149,11 +149,9 @@ func (o *Object[T]) UnmarshalJSON(b []byte) error {
 	switch kindOf(b) {
 	case 'n':
 	case '{':
-		if json.Unmarshal(b, &o.Value) != nil {
+		if o.Stated = json.Unmarshal(b, &o.Value) == nil; !o.Stated {
 			*o = Object[T]{Invalid: true}
-			return nil
 		}
-		o.Stated = true
 	default:
 		o.Invalid = true
 	}

@@ -41,7 +41,7 @@ const (
 // They can prefetch the requests that follow from it.
 func (c *Client) Prefetch(ctx context.Context, r Request, then ...func(*Answer)) {
 	if u := c.prefetchable(r); u != nil {
-		c.prefetch.startNext(c, context.WithoutCancel(ctx), queued{u, r.Item, then})
+		c.prefetch.startNext(context.WithoutCancel(ctx), c, queued{u, r.Item, then})
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *Client) Prefetch(ctx context.Context, r Request, then ...func(*Answer))
 func (c *Client) PrefetchWhenIdle(ctx context.Context, r Request, then ...func(*Answer)) {
 	if u := c.prefetchable(r); u != nil {
 		c.prefetch.enqueue(queued{u, r.Item, then})
-		c.prefetch.startIdle(c, context.WithoutCancel(ctx))
+		c.prefetch.startIdle(context.WithoutCancel(ctx), c)
 	}
 }
 
@@ -173,7 +173,7 @@ func (p *prefetch) remove(key string) {
 }
 
 // startNext sends a request of Prefetch, if it may be sent now.
-func (p *prefetch) startNext(c *Client, ctx context.Context, q queued) {
+func (p *prefetch) startNext(ctx context.Context, c *Client, q queued) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire(c.opts.Now())
@@ -184,7 +184,7 @@ func (p *prefetch) startNext(c *Client, ctx context.Context, q queued) {
 	if slot := c.acquireInBackground(math.MaxInt); slot != nil {
 		delete(p.waiting, key)
 		p.next++
-		p.start(c, ctx, slot, q, &prefetched{})
+		p.start(ctx, c, slot, q, &prefetched{})
 	}
 }
 
@@ -199,7 +199,7 @@ func (p *prefetch) enqueue(q queued) {
 }
 
 // startIdle sends the requests of the queue that may be sent now.
-func (p *prefetch) startIdle(c *Client, ctx context.Context) {
+func (p *prefetch) startIdle(ctx context.Context, c *Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire(c.opts.Now())
@@ -216,7 +216,7 @@ func (p *prefetch) startIdle(c *Client, ctx context.Context) {
 		p.queue = p.queue[1:]
 		delete(p.waiting, q.url.String())
 		p.idle += p.largest
-		p.start(c, ctx, slot, q, &prefetched{isIdle: true, size: p.largest})
+		p.start(ctx, c, slot, q, &prefetched{isIdle: true, size: p.largest})
 	}
 }
 
@@ -232,7 +232,7 @@ func (p *prefetch) expire(now time.Time) {
 
 // start sends a request. If its answer is good and still wanted, it then calls the
 // functions in q.then.
-func (p *prefetch) start(c *Client, ctx context.Context, slot *slot, q queued, e *prefetched) {
+func (p *prefetch) start(ctx context.Context, c *Client, slot *slot, q queued, e *prefetched) {
 	e.asked, e.done = c.opts.Now(), make(chan struct{})
 	p.answers[q.url.String()] = e
 	go func() {
@@ -244,7 +244,7 @@ func (p *prefetch) start(c *Client, ctx context.Context, slot *slot, q queued, e
 			}
 		}
 		close(e.done)
-		p.startIdle(c, ctx)
+		p.startIdle(ctx, c)
 	}()
 }
 

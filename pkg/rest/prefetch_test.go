@@ -150,7 +150,7 @@ func TestPrefetchGoesOn(t *testing.T) {
 			}
 			fmt.Fprint(w, r.URL.Query().Get("startIndex"))
 		})
-		c.Prefetch(context.Background(), page(1), func(a *Answer) {
+		c.Prefetch(context.Background(), page(1), func(*Answer) {
 			c.Prefetch(context.Background(), page(2))
 			c.PrefetchWhenIdle(context.Background(), page(3))
 		})
@@ -161,7 +161,7 @@ func TestPrefetchGoesOn(t *testing.T) {
 		for i := range 3 {
 			expectRead(t, c, page(i+1), fmt.Sprint(i+1))
 		}
-		c.Prefetch(context.Background(), page(4), func(a *Answer) { t.Error("something follows on a failure") })
+		c.Prefetch(context.Background(), page(4), func(*Answer) { t.Error("something follows on a failure") })
 		synctest.Wait()
 		expectRead(t, c, page(4), "4")
 		if n := sent.Load(); n != 5 || c.Stats().Retries() != 0 {
@@ -177,7 +177,7 @@ func TestWhatFollowsIsAskedForBeforeTheAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var sent atomic.Int32
-		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+		c := bubbleClient(t, func(_ http.ResponseWriter, _ *http.Request) {
 			sent.Add(1)
 			time.Sleep(20 * time.Millisecond)
 		})
@@ -202,7 +202,7 @@ func TestIdlePrefetchYields(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var inFlight, most, idle atomic.Int32
-		c := bubbleClient(t, func(w http.ResponseWriter, r *http.Request) {
+		c := bubbleClient(t, func(_ http.ResponseWriter, r *http.Request) {
 			defer inFlight.Add(-1)
 			if n := inFlight.Add(1); n > most.Load() {
 				most.Store(n)
@@ -267,7 +267,7 @@ func TestIdlePrefetchIsBounded(t *testing.T) {
 			c.PrefetchWhenIdle(context.Background(), members(i))
 		}
 		synctest.Wait()
-		held := func() int64 {
+		checkHeld := func() {
 			c.prefetch.mu.Lock()
 			defer c.prefetch.mu.Unlock()
 			var sum int64
@@ -279,15 +279,14 @@ func TestIdlePrefetchIsBounded(t *testing.T) {
 			if sum > maxIdleBytes || sum > c.prefetch.idle {
 				t.Errorf("%d bytes are held, %d counted, at most %d allowed", sum, c.prefetch.idle, maxIdleBytes)
 			}
-			return sum
 		}
-		held()
+		checkHeld()
 		for i := range groups {
 			if _, err := read(c, members(groups-1-i)); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			held()
+			checkHeld()
 		}
 		if n := sent.Load(); n > groups+1 {
 			t.Errorf("%d requests were sent for %d groups", n, groups)

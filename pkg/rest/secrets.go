@@ -214,13 +214,13 @@ func unescapeOne(text []byte) ([]byte, int) {
 	switch {
 	case text[0] == '%':
 		if c, ok := number(1, 3); ok {
-			return []byte{byte(c)}, 3
+			return []byte{byte(c)}, 3 //nolint:gosec // two digits
 		}
 	case text[0] == '\\' && len(text) > 1:
 		switch text[1] {
 		case 'x':
 			if c, ok := number(2, 4); ok {
-				return []byte{byte(c)}, 4
+				return []byte{byte(c)}, 4 //nolint:gosec // two digits
 			}
 		case 'u':
 			if c, ok := number(2, 6); ok && unicode.Is(unicode.Cf, c) {

@@ -65,7 +65,7 @@ func TestWaitingTellsWhyNothingHappens(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		fmt.Fprint(conn, "ann@example.com\r\n\r\n")
+		_, _ = fmt.Fprint(conn, "ann@example.com\r\n\r\n")
 		conn.Close() //nolint:errcheck // the connection is to be broken
 	}, "Users")
 	expect(time.Second, "malformed HTTP response")
