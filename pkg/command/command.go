@@ -4,7 +4,8 @@
 // Read command.go first, which wires everything, then oneshot.go: openTarget
 // (file.go) checks --file, runSync (sync.go) runs the SDK's syncer in this
 // process, verify (result.go) reads the new c1z and compares it with the old one,
-// and publish replaces --file.
+// and publish replaces --file. daemon.go runs the SDK's daemon and Lambda handler,
+// for which service.go serves the connector.
 //
 // The SDK's config.RunConnector builds the same command line, but returns neither
 // the command nor its settings, which the one-shot sync, the help and the hints

@@ -14,11 +14,10 @@ import (
 )
 
 const (
-	// startLimit is how long a daemon may take to reach the connector, its
-	// child process. If the child dies before that, the SDK (v0.26.0) waits for
-	// ever.
+	// startLimit is how long a daemon may take to reach its child process, the
+	// connector. If the child dies before, the SDK (v0.26.0) waits for ever.
 	startLimit = 30 * time.Second
-	// reachedFile is made in the work directory by the child when it gets its
+	// reachedFile is a file in the work directory that the child makes at its
 	// first call.
 	reachedFile = "reached"
 
@@ -27,8 +26,8 @@ const (
 	maxPause   = time.Minute
 )
 
-// service runs everything but a one-shot sync: the SDK's own command, with a
-// work directory for its temporary files.
+// service runs the SDK's own command, with a work directory for its temporary files.
+// It serves every run that is not a one-shot sync.
 func (p *program[T]) service(ctx context.Context, sdk func() error) error {
 	dir, err := newWorkDir(p.tempBase(), p.info.Name)
 	if err != nil {
@@ -70,8 +69,8 @@ func reached(file string, limit time.Duration) bool {
 	return false
 }
 
-// watchDisk ends the process when its file system is full: the SDK's store
-// would crash or never end. Most syncs fail before that, by the connector.
+// watchDisk ends the process when its file system is full, where the SDK's store
+// would crash or never end. The connector fails most syncs before that.
 func (p *program[T]) watchDisk(ctx context.Context, dir string) {
 	select {
 	case <-watchSpace(ctx, dir):
@@ -82,13 +81,12 @@ func (p *program[T]) watchDisk(ctx context.Context, dir string) {
 	}
 }
 
-// noToken matches what the SDK reports when C1's token endpoint cannot be
-// reached, or does not work. It uses the code of a refused credential for both.
+// noToken matches the SDK's error of a token endpoint of C1 that is out of reach or
+// does not work. Its code is that of a refused credential.
 var noToken = regexp.MustCompile(`failed to get token: (429|5\d\d)\b.*|per-RPC creds failed due to error: .*`)
 
-// untilInReach runs the SDK's service. Where it ends because C1 gives no token
-// now, it is started again until the outage has lasted for the limit; then the
-// error is Unavailable.
+// untilInReach runs the SDK's service. While the service ends because C1 gives no
+// token, it starts the service again. After the limit it fails with Unavailable.
 func (p *program[T]) untilInReach(ctx context.Context, limit time.Duration, sdk func() error) error {
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
@@ -109,7 +107,7 @@ func (p *program[T]) untilInReach(ctx context.Context, limit time.Duration, sdk 
 	}
 }
 
-// outOfReach says why C1 gives no token now; "" for any other error.
+// outOfReach returns the reason why C1 gives no token; "" for any other error.
 func outOfReach(err error) string {
 	if err == nil || status.Code(err) != codes.Unauthenticated {
 		return ""

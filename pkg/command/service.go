@@ -20,9 +20,9 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// serviceServer is the connector server of the SDK's daemon and of AWS Lambda.
-// It logs what each finished sync has read, and keeps a daemon's sync from a
-// full disk and the vendor from probes of the daemon's health.
+// serviceServer is the connector server of the SDK's daemon and of AWS Lambda. It
+// logs the counts of each finished sync, fails a daemon's sync before the disk is
+// full, and does not pass every health probe to the vendor.
 type serviceServer struct {
 	types.ConnectorServer
 	name    string
@@ -31,26 +31,26 @@ type serviceServer struct {
 	// free returns the bytes that are free for temporary files.
 	free func(context.Context) (uint64, error)
 	now  func() time.Time
-	// called is called for the first call.
+	// called runs at the first call.
 	called func()
 
 	// checking is held while the credential is checked.
 	checking chan struct{}
-	// good is the last good answer to Validate, and its time.
+	// good is the last good answer to Validate, goodAt its time.
 	good   *v2.ConnectorServiceValidateResponse
 	goodAt time.Time
-	// reused says that good was the last answer that was given.
+	// reused is set if the last answer to Validate was an old one.
 	reused bool
 
 	mu sync.Mutex
-	// Traffic that earlier syncs have reported.
+	// These counts are those that earlier syncs have logged.
 	requests, retries int64
 	waited            time.Duration
 }
 
 const (
-	// goodAge is how long a good answer to Validate is given again. Each probe
-	// of --health-check asks for one, which is up to three requests.
+	// goodAge is how long Validate repeats a good answer. Each probe of
+	// --health-check calls Validate, which makes up to three requests.
 	goodAge = 5 * time.Second
 	// minServiceSpace is how many bytes must be free for a sync's temporary
 	// files. Below it, the connector fails the sync, and C1 shows why. The store
@@ -78,7 +78,7 @@ func (s *serviceServer) GetMetadata(ctx context.Context, request *v2.ConnectorSe
 	return s.ConnectorServer.GetMetadata(ctx, request)
 }
 
-// Validate checks the credential, or gives the last good answer again.
+// Validate checks the credential, or repeats the last good answer.
 func (s *serviceServer) Validate(ctx context.Context, request *v2.ConnectorServiceValidateRequest) (*v2.ConnectorServiceValidateResponse, error) {
 	select {
 	case s.checking <- struct{}{}:
@@ -102,8 +102,9 @@ func (s *serviceServer) validate(ctx context.Context, request *v2.ConnectorServi
 	return response, err
 }
 
-// ListResourceTypes opens a sync. Its Validate may have got an old answer, and
-// a sync must not begin without a check: it drops what was prefetched before.
+// ListResourceTypes is the first call of a sync after Validate. If Validate repeated
+// an old answer, it checks the credential now: the check also drops prefetched
+// answers that are older than the sync.
 func (s *serviceServer) ListResourceTypes(ctx context.Context, request *v2.ResourceTypesServiceListResourceTypesRequest) (*v2.ResourceTypesServiceListResourceTypesResponse, error) {
 	s.checking <- struct{}{}
 	var err error

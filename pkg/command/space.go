@@ -24,7 +24,7 @@ func watchSpace(ctx context.Context, dir string) <-chan struct{} {
 	return watch(ctx, func() (uint64, error) { return freeSpace(ctx, dir) })
 }
 
-// freeSpace is how many bytes a directory's file system has free.
+// freeSpace returns the free bytes of a directory's file system.
 func freeSpace(ctx context.Context, dir string) (uint64, error) {
 	usage, err := disk.UsageWithContext(ctx, dir)
 	if err != nil {

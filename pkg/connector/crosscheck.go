@@ -43,7 +43,7 @@ type observation struct {
 	// fingerprint of a group's id or of a token. It is nil before all groups are
 	// listed, and if this process has not seen all of them.
 	open map[uint64]struct{}
-	// witness is what users' own rows say of their groups.
+	// witness has the groups that users' own rows name.
 	witness witness
 }
 
@@ -179,7 +179,7 @@ func (c *crossChecks) addMemberships(ctx context.Context, syncID, token string, 
 	})
 }
 
-// add notes a member of the group with a fingerprint.
+// add records a member of the group with a fingerprint.
 func (o *observation) add(group uint64, m directory.Member) {
 	o.members++
 	list, id := &o.users, directory.Fingerprint(m.ID)

@@ -107,7 +107,7 @@ func (s *groupSyncer) Grants(ctx context.Context, resource *v2.Resource, opts rs
 	if err := s.checks.addMembers(ctx, opts.SyncID, id, page); err != nil {
 		return nil, nil, s.failed("list the members of a group", err)
 	}
-	if err := s.checks.hearWitness(ctx, opts.SyncID, s.source); err != nil {
+	if err := s.checks.checkWitness(ctx, opts.SyncID, s.source); err != nil {
 		return nil, nil, s.failed("compare groups with what their members' own rows say", err)
 	}
 	grants := make([]*v2.Grant, 0, len(page.Rows))
@@ -141,7 +141,7 @@ func (s *typeScopedGroupSyncer) GrantsForResourceType(ctx context.Context, _ str
 	if err := s.checks.addMemberships(ctx, opts.SyncID, opts.PageToken.Token, page); err != nil {
 		return nil, nil, s.failed("list group memberships", err)
 	}
-	if err := s.checks.hearWitness(ctx, opts.SyncID, s.source); err != nil {
+	if err := s.checks.checkWitness(ctx, opts.SyncID, s.source); err != nil {
 		return nil, nil, s.failed("compare groups with what their members' own rows say", err)
 	}
 	grants := make([]*v2.Grant, 0, len(page.Rows))

@@ -14,46 +14,47 @@ import (
 )
 
 const (
-	// maxStated bounds the memberships that a witness remembers: 4 bytes each,
-	// 8 while there is room for more.
+	// maxStated bounds the memberships that a witness remembers. Each takes 4
+	// bytes, and up to 8 while the list grows.
 	maxStated = 4 << 20
-	// maxAsked is how many groups that no list has are asked for.
+	// maxAsked bounds the unlisted groups that are read by their ids.
 	maxAsked = 20
 )
 
-// witness compares what users' own rows say of their groups (directory.User.Groups)
-// with the lists of groups and of their members. It leaves out what a vendor may
-// list as it likes: groups that are built in or of one user, accounts that cannot
-// be used, such as those of people who are invited, and accounts of programs.
+// witness compares the groups in users' own rows (directory.User.Groups) with the
+// lists of groups and of their members. It excludes what vendors list in different
+// ways: groups that are built in or of one user, accounts that cannot be used, such
+// as those of invited people, and accounts of programs.
 type witness struct {
-	// groups are those that rows name, by the fingerprint of their ids.
+	// groups are the groups that rows name, by the fingerprint of their ids.
 	groups map[uint64]*namedGroup
-	// left are listed groups that do not count.
-	left map[uint64]struct{}
+	// excluded has the fingerprints of listed groups that are not compared.
+	excluded map[uint64]struct{}
 	// stated counts the memberships in groups, witnesses the rows that state some.
 	stated, witnesses int
-	// off says that there are too many, done that all is judged or being judged.
+	// off is set if there are too many memberships, done if the comparison has
+	// been made or is under way.
 	off, done bool
 }
 
 // namedGroup is a group that users' rows name.
 type namedGroup struct {
 	id string
-	// users are those who name it, as short fingerprints, in order when sorted.
+	// users are the users who name it, as short fingerprints, perhaps sorted.
 	users  []uint32
 	sorted bool
-	// found marks those of users who are in the group's list: a bit each.
+	// found has a bit for each of users, set if the group's list has the user.
 	found []uint64
 }
 
-// short halves a fingerprint. Two users may share one, once in four thousand
-// million: then one of them can hide that the other is missing.
+// short halves a fingerprint. If two users share one, which happens once in 2^32,
+// one of them can hide that the other is missing.
 func short(fingerprint uint64) uint32 { return uint32(fingerprint ^ fingerprint>>32) } //nolint:gosec // both halves are used
 
-// users notes what rows say. The list begins with the first page.
+// users records the groups that rows name. begins is set on the first page.
 func (w *witness) users(rows []directory.User, begins bool) {
 	if begins {
-		*w = witness{left: w.left}
+		*w = witness{excluded: w.excluded}
 	}
 	for i := range rows {
 		if rows[i].Disabled || rows[i].Service {
@@ -68,7 +69,7 @@ func (w *witness) users(rows []directory.User, begins bool) {
 		}
 		for _, id := range rows[i].Groups {
 			group := directory.Fingerprint(id)
-			if _, left := w.left[group]; left {
+			if _, excluded := w.excluded[group]; excluded {
 				continue
 			}
 			if w.groups == nil {
@@ -82,30 +83,30 @@ func (w *witness) users(rows []directory.User, begins bool) {
 	}
 }
 
-// list notes listed groups that do not count.
+// list records listed groups that are not compared.
 func (w *witness) list(rows []directory.Group, begins bool) {
 	if begins {
-		w.left = nil
+		w.excluded = nil
 	}
 	for i := range rows {
 		if !special(rows[i].Origin) {
 			continue
 		}
-		if w.left == nil {
-			w.left = map[uint64]struct{}{}
+		if w.excluded == nil {
+			w.excluded = map[uint64]struct{}{}
 		}
 		group := directory.Fingerprint(rows[i].ID)
-		w.left[group] = struct{}{}
+		w.excluded[group] = struct{}{}
 		delete(w.groups, group)
 	}
 }
 
-// special says that a group is one that the vendor keeps for itself.
+// special reports whether the vendor makes the group itself.
 func special(origin directory.GroupOrigin) bool {
 	return origin == directory.OriginBuiltIn || origin == directory.OriginPersonal
 }
 
-// member notes that a user is in a group's list.
+// member records that a group's list has a user.
 func (w *witness) member(group, user uint64) {
 	g := w.groups[group]
 	if g == nil {
@@ -126,7 +127,7 @@ func (g *namedGroup) sort() {
 	g.found, g.sorted = make([]uint64, (len(g.users)+63)/64), true
 }
 
-// missing are the users who name the group and are not in its list.
+// missing returns the users who name the group and are not in its list.
 func (g *namedGroup) missing() []uint32 {
 	g.sort()
 	var out []uint32
@@ -138,14 +139,15 @@ func (g *namedGroup) missing() []uint32 {
 	return out
 }
 
-// contradictions are what a sync has read that contradicts the users' own rows.
+// contradictions are differences between the lists that a sync has read and the
+// users' own rows.
 type contradictions struct {
 	// stated counts the memberships in listed groups that rows state.
 	stated int
-	// missing are, by group, the users who name it and are not in its list.
+	// missing has, for each group, the users who name it and are not in its list.
 	missing map[string][]uint32
-	// unlisted are the groups that rows name and no list has, those that most
-	// users name first.
+	// unlisted are the groups that rows name and no list has, sorted by how many
+	// users name them.
 	unlisted []string
 }
 
@@ -175,12 +177,12 @@ func (w *witness) contradictions(listed map[uint64]struct{}) contradictions {
 	return out
 }
 
-// hearWitness compares, when the last membership of a sync has been read in this
-// process, what has been read with what the users' own rows state. It makes no
-// request where they agree. What contradicts is read once more, because a
-// directory changes while it is read: the list of groups, those groups' members,
-// then the rows. What still contradicts fails the sync (FailedPrecondition).
-func (c *crossChecks) hearWitness(ctx context.Context, syncID string, source directory.Source) error {
+// checkWitness compares the lists of a sync with the users' own rows, once all
+// memberships have been read in this process. It makes no request if they agree.
+// Otherwise it reads once more, because a directory changes while it is read: the
+// list of groups, the members of the groups that differ, then the rows. If they
+// differ still, it fails with FailedPrecondition.
+func (c *crossChecks) checkWitness(ctx context.Context, syncID string, source directory.Source) error {
 	var found contradictions
 	read := false
 	err := c.in(syncID, func(o *observation) error {
@@ -230,7 +232,7 @@ func count(users map[string][]uint32) (n int) {
 	return n
 }
 
-// askUnlisted asks for groups that rows name and no list has.
+// askUnlisted reads groups that rows name and no list has by their ids.
 func (f *contradictions) askUnlisted(ctx context.Context, source directory.Source) error {
 	existing, others := map[string]bool{}, 0
 	for _, id := range f.unlisted[:min(len(f.unlisted), maxAsked)] {
@@ -263,7 +265,7 @@ func (f *contradictions) askUnlisted(ctx context.Context, source directory.Sourc
 	return nil
 }
 
-// readAgain reads what seems to be missing once more.
+// readAgain reads the memberships that seem to be missing once more.
 func (f *contradictions) readAgain(ctx context.Context, source directory.Source) error {
 	for id, users := range f.missing {
 		listed := map[uint32]bool{}
@@ -302,7 +304,7 @@ func (f *contradictions) readAgain(ctx context.Context, source directory.Source)
 		Thousands(still), Thousands(f.stated), Thousands(len(groups)), least(groups))
 }
 
-// least is the first of some ids, so that a message is the same each time.
+// least returns the first of some ids, so that a message is the same each time.
 func least(ids map[string]bool) string {
 	first := ""
 	for id := range ids {
@@ -313,7 +315,8 @@ func least(ids map[string]bool) string {
 	return cut(clean(first), 100)
 }
 
-// passes says that an error is no answer to what was asked.
+// passes reports whether a later call may succeed: the vendor is out of reach, or
+// the call was stopped.
 func passes(code codes.Code) bool {
 	switch code {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted:
@@ -322,7 +325,7 @@ func passes(code codes.Code) bool {
 	return false
 }
 
-// each calls a function with each row of a list.
+// each calls do with each row of a list.
 func each[T any](ctx context.Context, read reader[T], do func(*T)) error {
 	for cursor := ""; ; {
 		page, err := read(ctx, cursor)

@@ -168,13 +168,13 @@ func TestRowsAndListsMustNotContradict(t *testing.T) {
 				}
 				page := directory.Page[directory.Member]{Rows: listsOf(test.lists...)[group]}
 				read(checks.addMembers(ctx, "s", group, page))
-				err = checks.hearWitness(ctx, "s", again)
+				err = checks.checkWitness(ctx, "s", again)
 			}
 			for range len(test.fails) + 1 { // the syncer tries again
 				if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
 					break
 				}
-				err = checks.hearWitness(ctx, "s", again)
+				err = checks.checkWitness(ctx, "s", again)
 			}
 			if status.Code(err) != test.code {
 				t.Fatalf("it ended with %v", err)
@@ -195,7 +195,7 @@ func TestRowsAndListsMustNotContradict(t *testing.T) {
 				t.Errorf("it asked for %q", again.asked)
 			}
 			if asked := len(again.asked); err == nil {
-				if err := checks.hearWitness(ctx, "s", again); err != nil || len(again.asked) > asked {
+				if err := checks.checkWitness(ctx, "s", again); err != nil || len(again.asked) > asked {
 					t.Errorf("it is judged twice: %v, %q", err, again.asked)
 				}
 			}
@@ -228,7 +228,7 @@ func TestAWitnessNeedsTheWholeSync(t *testing.T) {
 		if err := checks.addMembers(t.Context(), "s", "g1", membersNamed()); err != nil {
 			t.Fatal(err)
 		}
-		if err := checks.hearWitness(t.Context(), "s", source); err != nil || len(source.asked) > 0 {
+		if err := checks.checkWitness(t.Context(), "s", source); err != nil || len(source.asked) > 0 {
 			t.Errorf("%s: %v, %q", name, err, source.asked)
 		}
 	}
@@ -252,7 +252,7 @@ func TestFewUnlistedGroupsAreAskedFor(t *testing.T) {
 	if err := checks.addMembers(t.Context(), "s", "g2", membersNamed()); err != nil {
 		t.Fatal(err)
 	}
-	err := checks.hearWitness(t.Context(), "s", source)
+	err := checks.checkWitness(t.Context(), "s", source)
 	if status.Code(err) != codes.FailedPrecondition || len(source.asked) > maxAsked+1 {
 		t.Errorf("after %d requests: %v", len(source.asked), err)
 	}
