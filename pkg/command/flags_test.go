@@ -32,6 +32,11 @@ func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
 		{"--external-resource-traits robot", "", []string{`"robot" is not a trait`}},
 		{"--external-resource-c1z absent.c1z", "", []string{"--external-resource-c1z (BATON_EXTERNAL_RESOURCE_C1Z)", "absent.c1z"}},
 		{"-p", "", []string{"--provisioning (BATON_PROVISIONING): this connector only reads"}},
+		{"--grant-entitlement x", "", []string{"this connector only reads"}},
+		{"--delete-resource x", "", []string{"this connector only reads"}},
+		{"--rotate-credentials x", "", []string{"this connector only reads"}},
+		{"--create-ticket", "", []string{"this connector only reads"}},
+		{"--compact-syncs", "", []string{"this connector only reads"}},
 		{"--revoke-grant x", "", []string{"--revoke-grant (BATON_REVOKE_GRANT): this connector only reads"}},
 		{"--create-account-login x", "", []string{"--create-account-login (BATON_CREATE_ACCOUNT_LOGIN): this connector only reads"}},
 		{"--invoke-action x", "", []string{"this connector only reads"}},
@@ -105,8 +110,14 @@ func TestCheckSaysWhatItSaw(t *testing.T) {
 		}
 	}
 	run.leaves()
+	for path, says := range map[string]string{
+		"/check": "check the credentials: GET ", "/users": "list users: GET ", "/groups": "list groups: GET ",
+		"/groups/0/members": "list the members of a group: GET ",
+	} {
+		v.at(path, fail(403))
+		run.again().exits(7).says(says)
+	}
 	v.at("/groups", fail(403))
-	run.again().exits(7).says("list groups: GET ")
 	run.again().env("BATON_SYNC_RESOURCE_TYPES=user").exits(0)
 	if said := run.again().env("BATON_OUTPUT_FORMAT=json").exits(7).failure(); said.Error.Code != 7 {
 		t.Errorf("it says %+v", said)

@@ -452,6 +452,23 @@ func TestChangesAreToldRowByRow(t *testing.T) {
 	}
 }
 
+// A sync that cannot say what changed must not say that nothing did.
+func TestAFileThatIsDamagedDuringTheSyncFailsIt(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	run := invoke(t, v).exits(0)
+	v.answers(func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/groups" {
+			write(t, run.file, "not a c1z")
+		}
+		return false
+	})
+	run.again().env("BATON_CHANGES="+filepath.Join(run.dir, "changes.csv")).exits(2).says("cannot compare with ", "damaged c1z").leaves("sync.c1z")
+	if content, err := os.ReadFile(run.file); err != nil || string(content) != "not a c1z" {
+		t.Errorf("the file was replaced: %v", err)
+	}
+}
+
 func readCSV(t *testing.T, path string) [][]string {
 	t.Helper()
 	f, err := os.Open(path)
