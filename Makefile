@@ -21,7 +21,7 @@ ON_MACOS = $(filter Darwin,$(shell uname -s))
 CHECKS   = ./cmd/... ./pkg/... ./internal/simulator/... ./internal/fixture ./internal/fidelity
 TESTS    ?= $(if $(ON_MACOS),$(CHECKS) ./internal/wholesync/...,./...)
 # It shows packages as they pass, names the tests that fail, and ends with counts.
-GOTESTSUM = $(call TOOL,test,gotestsum) --format pkgname-and-test-fails --format-hide-empty-pkg
+GOTESTSUM = $(call TOOL,check,gotestsum) --format pkgname-and-test-fails --format-hide-empty-pkg
 FUZZTIME ?= 1m
 
 .DEFAULT_GOAL := help
@@ -90,7 +90,7 @@ lint: spelling plots ## Run the linters on Go code, workflows and prose
 	$(call TOOL,lint,golangci-lint) config verify
 	$(call TOOL,lint,golangci-lint) run
 	$(call TOOL,lint,golangci-lint) fmt --diff
-	$(call TOOL,actionlint,actionlint)
+	$(call TOOL,check,actionlint)
 
 # It is a module of its own, which ./... leaves out.
 .PHONY: plots
@@ -108,7 +108,7 @@ fmt: ## Format all Go code
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what is linked in (asks vuln.go.dev)
-	$(call TOOL,govulncheck,govulncheck) ./cmd/...
+	$(call TOOL,check,govulncheck) ./cmd/...
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (1m)
