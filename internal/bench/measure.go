@@ -82,8 +82,8 @@ func (b *bench) starts(ctx context.Context, name, arg string) float64 {
 	return median(times[1:])
 }
 
-// ways are the variants that are measured, in the order of the tables.
-var ways = []string{"floor", "connector", "naive"}
+// variants are measured, in the order of the tables.
+var variants = []string{"floor", "connector", "naive"}
 
 // measure measures a case at one vendor.
 func (b *bench) measure(ctx context.Context, c Case, name string) ([]Measured, error) {
@@ -130,31 +130,31 @@ func (b *bench) measureSize(ctx context.Context, c Case, name string, size Size)
 		"connector": {path: b.binary("baton-" + name), env: v.Env},
 		"naive":     {path: b.binary("variant"), env: append(slices.Clone(env), "BENCH_VARIANT=naive"), args: []string{"--workers", "1"}},
 	}
-	order, rounds := slices.Clone(ways), b.rounds
+	order, rounds := slices.Clone(variants), b.rounds
 	if b.profiles != "" {
 		commands["profiled"] = command{path: b.binary("variant"), env: append(slices.Clone(env), "BENCH_VARIANT=profiled")}
 		order, rounds = []string{"profiled"}, 1
 	}
 	for range rounds {
-		for _, way := range order {
+		for _, variant := range order {
 			if _, err := v.requests(c.Latency); err != nil {
 				return nil, err
 			}
-			run, err := b.once(ctx, commands[way], v.Content)
+			run, err := b.once(ctx, commands[variant], v.Content)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", way, err)
+				return nil, fmt.Errorf("%s: %w", variant, err)
 			}
 			if run.Requests, err = v.requests(c.Latency); err != nil {
 				return nil, err
 			}
-			if way == "floor" {
+			if variant == "floor" {
 				if err := withoutLoading(&run, loaded); err != nil {
 					return nil, err
 				}
 			}
-			m.Runs[way] = append(m.Runs[way], run)
+			m.Runs[variant] = append(m.Runs[variant], run)
 			_, _ = fmt.Fprintf(b.out, "%-14s %-11s %7d users %7d memberships  %-9s %7.2f s  %6d requests  %5.0f MB\n",
-				c.Name, name, m.Users, m.Memberships, way, run.Wall, run.Requests, run.PeakMB)
+				c.Name, name, m.Users, m.Memberships, variant, run.Wall, run.Requests, run.PeakMB)
 		}
 		// Whoever comes second finds the machine as the first one left it.
 		order = append(order[1:], order[0])

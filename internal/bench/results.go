@@ -51,22 +51,22 @@ type Measured struct {
 	Runs        map[string][]Run `json:"runs"`
 }
 
-// median of a figure over the rounds of one way.
-func (m *Measured) median(way string, figure func(Run) float64) float64 {
+// median of a figure over the rounds of one variant.
+func (m *Measured) median(variant string, figure func(Run) float64) float64 {
 	var values []float64
-	for _, run := range m.Runs[way] {
+	for _, run := range m.Runs[variant] {
 		values = append(values, figure(run))
 	}
 	return median(values)
 }
 
-// ratio is the median of one way's figure to another's, round by round, so
+// ratio is the median of one variant's figure to another's, round by round, so
 // that a machine that grows slower changes nothing.
-func (m *Measured) ratio(way, to string, figure func(Run) float64) float64 {
+func (m *Measured) ratio(variant, to string, figure func(Run) float64) float64 {
 	var values []float64
-	for i := range min(len(m.Runs[way]), len(m.Runs[to])) {
+	for i := range min(len(m.Runs[variant]), len(m.Runs[to])) {
 		if below := figure(m.Runs[to][i]); below > 0 {
-			values = append(values, figure(m.Runs[way][i])/below)
+			values = append(values, figure(m.Runs[variant][i])/below)
 		}
 	}
 	return median(values)

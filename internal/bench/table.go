@@ -20,8 +20,8 @@ func (r *Results) tables() string {
 			fmt.Fprintf(&b, "\n### %s\n\n%s", c.What, caseHead)
 			last = c.Case
 		}
-		for _, way := range ways {
-			c.row(&b, way)
+		for _, variant := range variants {
+			c.row(&b, variant)
 		}
 	}
 	if len(r.Binaries) > 0 {
@@ -37,25 +37,25 @@ const caseHead = "" +
 	"| vendor | users | groups | memberships | | wall s | × floor | µs a user | user CPU s | peak MB | requests | fewest |\n" +
 	"|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|\n"
 
-func (m *Measured) row(b *strings.Builder, way string) {
+func (m *Measured) row(b *strings.Builder, variant string) {
 	wall := func(r Run) float64 { return r.Wall }
-	name, note := way, ""
-	switch way {
+	name, note := variant, ""
+	switch variant {
 	case "connector":
 		name = "**connector**"
 	case "naive":
 		note = fmt.Sprintf(" (%.1f × connector)", m.ratio("naive", "connector", wall))
 	}
-	seconds := m.median(way, wall)
+	seconds := m.median(variant, wall)
 	fewest := ""
-	if way != "floor" {
+	if variant != "floor" {
 		fewest = connector.Thousands(m.Fewest)
 	}
 	fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %.2f%s | %.2f | %.0f | %.2f | %.0f | %s | %s |\n",
 		m.Vendor, connector.Thousands(m.Users), connector.Thousands(m.Groups), connector.Thousands(m.Memberships), name,
-		seconds, note, m.ratio(way, "floor", wall), seconds/float64(m.Users)*1e6,
-		m.median(way, func(r Run) float64 { return r.CPU }), m.median(way, func(r Run) float64 { return r.PeakMB }),
-		connector.Thousands(int(m.median(way, func(r Run) float64 { return float64(r.Requests) }))), fewest)
+		seconds, note, m.ratio(variant, "floor", wall), seconds/float64(m.Users)*1e6,
+		m.median(variant, func(r Run) float64 { return r.CPU }), m.median(variant, func(r Run) float64 { return r.PeakMB }),
+		connector.Thousands(int(m.median(variant, func(r Run) float64 { return float64(r.Requests) }))), fewest)
 }
 
 // goals is what the connectors are meant to reach and what they do.
@@ -74,10 +74,10 @@ func (r *Results) goals() string {
 	row := func(goal, least string, of func(vendor string) string) string {
 		return fmt.Sprintf("| %s | %s | %s | %s |\n", goal, least, of("rudderstack"), of("guru"))
 	}
-	ratio := func(name, way, to string, users int) func(string) string {
+	ratio := func(name, variant, to string, users int) func(string) string {
 		return func(vendor string) string {
 			if c := find(name, vendor, users); c != nil {
-				return fmt.Sprintf("%.2f", c.ratio(way, to, wall))
+				return fmt.Sprintf("%.2f", c.ratio(variant, to, wall))
 			}
 			return ""
 		}

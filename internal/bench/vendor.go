@@ -80,8 +80,8 @@ func simulate(spec string, in io.Reader, out io.Writer) error {
 	}
 	server.Start(nil)
 	defer server.Close()
-	front := &slow{Handler: server}
-	listener := httptest.NewServer(front)
+	delayed := &slow{Handler: server}
+	listener := httptest.NewServer(delayed)
 	defer listener.Close()
 	settings := env()
 	for i := range settings {
@@ -95,7 +95,7 @@ func simulate(spec string, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		front.latency.Store(int64(latency))
+		delayed.latency.Store(int64(latency))
 		if violations := server.Violations(); len(violations) > 0 {
 			return fmt.Errorf("the vendor was sent %s", violations[0])
 		}

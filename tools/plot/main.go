@@ -58,8 +58,8 @@ func run(from, to string) error {
 	}
 	p := newPlot("A sync of 1,000 to 100,000 users", "users (10 memberships each)", "seconds")
 	for i, line := range []struct {
-		name, vendor, way string
-		cases             []string
+		name, vendor, variant string
+		cases                 []string
 	}{
 		{"Guru, 20 ms an answer", "guru", "connector", []string{"growth-latency"}},
 		{"RudderStack, 20 ms an answer", "rudderstack", "connector", []string{"growth-latency"}},
@@ -67,7 +67,7 @@ func run(from, to string) error {
 		{"RudderStack, no latency", "rudderstack", "connector", []string{"growth", "large"}},
 		{"SDK alone", "rudderstack", "floor", []string{"growth", "large"}},
 	} {
-		points := r.points(line.vendor, line.cases, func(m measured) (float64, float64) { return float64(m.Users), m.wall(line.way) })
+		points := r.points(line.vendor, line.cases, func(m measured) (float64, float64) { return float64(m.Users), m.wall(line.variant) })
 		if err := addLine(p, line.name, points, colours[i], shapes[i]); err != nil {
 			return err
 		}
@@ -90,9 +90,9 @@ func (r results) points(vendor string, cases []string, of func(measured) (x, y f
 	return points
 }
 
-func (m measured) wall(way string) float64 {
+func (m measured) wall(variant string) float64 {
 	var values []float64
-	for _, run := range m.Runs[way] {
+	for _, run := range m.Runs[variant] {
 		values = append(values, run.Wall)
 	}
 	return median(values)
