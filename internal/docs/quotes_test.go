@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,15 +63,16 @@ func credentials(base string) []string {
 func TestDocsQuoteWhatTheConnectorsSay(t *testing.T) {
 	t.Parallel()
 	shared := []string{"rest", "command", "connector"}
-	for _, page := range []struct {
+	type quoting struct {
 		path, head string
 		packages   []string
 		least      int
-	}{
-		{"docs/rudderstack.mdx", "Message", append(shared, "rudderstack"), 9},
-		{"docs/guru.mdx", "Message", append(shared, "guru"), 9},
-		{"docs/operations.md", "You see", append(shared, "rudderstack", "guru"), 7},
-	} {
+	}
+	pages := []quoting{{"docs/operations.md", "You see", slices.Concat(shared, fixture.Vendors), 7}}
+	for _, vendor := range fixture.Vendors {
+		pages = append(pages, quoting{"docs/" + vendor + ".mdx", "Message", slices.Concat(shared, []string{vendor}), 9})
+	}
+	for _, page := range pages {
 		text, err := os.ReadFile(filepath.Join("../..", page.path))
 		if err != nil {
 			t.Fatal(err)
