@@ -39,6 +39,10 @@ func (p *program[T]) service(ctx context.Context, sdk func() error) error {
 		return err
 	}
 	p.v.Set(tempDirFlag, dir.path)
+	// Otherwise the SDK's child answers for tickets itself, with an error.
+	if err := os.Setenv(setting("ticketing").Env(), "true"); err != nil {
+		return err
+	}
 	outage, err := setting(outageFlag).Minutes(p.v.GetInt(outageFlag))
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.info.Name, err)

@@ -31,6 +31,8 @@ type serviceServer struct {
 	// free returns the bytes that are free for temporary files.
 	free func(context.Context) (uint64, error)
 	now  func() time.Time
+	// daemon is set for the SDK's daemon, and not on AWS Lambda.
+	daemon bool
 	// called runs at the first call.
 	called func()
 
@@ -66,6 +68,7 @@ func newServiceServer(name string, c *connected) *serviceServer {
 	}
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" { // it has no store
 		dir := tempdir.Resolve("")
+		s.daemon = true
 		s.free = func(ctx context.Context) (uint64, error) { return freeSpace(ctx, dir) }
 		s.called = sync.OnceFunc(func() { _ = os.WriteFile(filepath.Join(dir, reachedFile), nil, 0o600) })
 	}
@@ -140,6 +143,25 @@ func (s *serviceServer) checkSpace(ctx context.Context) error {
 			s.name, errNoSpace, free>>20, minServiceSpace>>20)
 	}
 	return nil
+}
+
+// ListEvents answers a daemon that there are no events: the connectors have no
+// feeds. After an error, the SDK (v0.26.0) leaves C1's task without an answer.
+func (s *serviceServer) ListEvents(ctx context.Context, request *v2.ListEventsRequest) (*v2.ListEventsResponse, error) {
+	if s.daemon {
+		return &v2.ListEventsResponse{}, nil
+	}
+	return s.ConnectorServer.ListEvents(ctx, request)
+}
+
+// ListTicketSchemas answers a daemon that there are none: the connectors have no
+// tickets. The SDK then fails C1's task; after an error it leaves the task without
+// an answer.
+func (s *serviceServer) ListTicketSchemas(ctx context.Context, request *v2.TicketsServiceListTicketSchemasRequest) (*v2.TicketsServiceListTicketSchemasResponse, error) {
+	if s.daemon {
+		return &v2.TicketsServiceListTicketSchemasResponse{}, nil
+	}
+	return s.ConnectorServer.ListTicketSchemas(ctx, request)
 }
 
 // Cleanup logs the counts of a sync. The syncer calls it after a finished sync,

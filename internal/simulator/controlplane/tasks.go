@@ -37,6 +37,23 @@ func TargetedSync(ids ...*v2.ResourceId) *v1.Task {
 	return v1.Task_builder{SyncFull: v1.Task_SyncFullTask_builder{TargetedSyncResources: resources}.Build()}.Build()
 }
 
+// DebuggedSync is a FullSync whose log is uploaded, too.
+func DebuggedSync() *v1.Task {
+	task := FullSync()
+	task.SetDebug(true)
+	return task
+}
+
+// ListEvents is a task to read a feed of events.
+func ListEvents(feed string) *v1.Task {
+	return v1.Task_builder{ListEvents: v1.Task_ListEventsTask_builder{EventFeedId: feed}.Build()}.Build()
+}
+
+// ListTicketSchemas is a task to list what tickets can be made.
+func ListTicketSchemas() *v1.Task {
+	return v1.Task_builder{ListTicketSchemas: &v1.Task_ListTicketSchemasTask{}}.Build()
+}
+
 // Enqueue gives tasks to whoever asks for one next, and returns their ids.
 func (p *Plane) Enqueue(tasks ...*v1.Task) []string {
 	p.mu.Lock()
