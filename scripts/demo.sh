@@ -1,6 +1,6 @@
 #!/bin/sh
 # Syncs two simulated vendors as a user would sync the real ones, and shows
-# through ConductorOne's own command line what came of it. "make demo" builds
+# the results with ConductorOne's baton command. "make demo" builds
 # what this needs. The c1z files stay in demo/; nothing is left running.
 set -eu
 cd "$(dirname "$0")/.."
@@ -57,7 +57,7 @@ look() {
 	return "$code"
 }
 
-# DEMO_FAULTS names faults of the simulators, with blanks between them, such as
+# DEMO_FAULTS names faults of the simulators, separated by spaces, such as
 # "rate-limit-seconds server-error,every=5"; "bin/simulators --list-faults"
 # lists all.
 set -f # a fault's path may have an asterisk

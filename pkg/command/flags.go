@@ -40,7 +40,7 @@ type flags struct {
 func defineFlags(cmd *cobra.Command, schema field.Configuration) *flags {
 	persistent := cmd.PersistentFlags()
 	persistent.String(outputFlag, "text", "Print the summary as text or json")
-	persistent.String(changesFlag, "", "Write what came and went since the last sync to this CSV file")
+	persistent.String(changesFlag, "", "Write each change since the last sync to this CSV file")
 	persistent.Bool(acceptEmptyFlag, false, "Replace a file that holds people even if the new sync has none")
 	f := &flags{set: cmd.Flags()}
 	f.set.AddFlagSet(persistent)

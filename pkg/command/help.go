@@ -24,10 +24,10 @@ var helpGroups = []struct {
 	{"Sync", []flagHelp{
 		{"file", "Write the sync to this file."},
 		{outputFlag, "Print the summary as text or json."},
-		{changesFlag, "Write what came and went since the last sync to this CSV file."},
+		{changesFlag, "Write each change since the last sync to this CSV file."},
 		{acceptEmptyFlag, "Replace a file that holds users or memberships even if the new sync has none."},
 		{"sync-resource-types", "Sync these types only: user, or user,group."},
-		{"sync-resources", "Sync these groups only: bid:r:group/ID, with a comma between two."},
+		{"sync-resources", "Sync only these groups: bid:r:group/ID, separated by commas."},
 		{"skip-entitlements-and-grants", "Sync users and groups without memberships."},
 		{"skip-grants", "With --sync-resources: sync the groups without memberships."},
 		{"workers", "Make this many calls at a time; -1 for one per core."},
@@ -44,8 +44,8 @@ var helpGroups = []struct {
 		{"skip-full-sync", "Run C1's other tasks only, no full sync."},
 		{"task-concurrency", "Run this many of C1's tasks at a time, 1 to 100."},
 		{"health-check", "Serve /health, /ready and /live."},
-		{"health-check-port", "Serve them on this port."},
-		{"health-check-bind-address", "Serve them on this address."},
+		{"health-check-port", "Serve the health check on this port."},
+		{"health-check-bind-address", "Serve the health check on this address."},
 	}},
 	{"Logging", []flagHelp{
 		{"log-level", "Log at this level: debug, info, warn or error. On a terminal a one-shot sync logs only if you give a level."},
@@ -123,7 +123,7 @@ func (p *program[T]) rootHelp(root *cobra.Command) string {
 	for _, group := range helpGroups {
 		b.WriteString(p.groupHelp(root.Flags(), group.title, group.flags))
 	}
-	fmt.Fprintf(&b, "\nThe order is flag, environment variable, configuration file: .baton.yaml in this directory, or\nthe file that %s names.\n", configPathEnv)
+	fmt.Fprintf(&b, "\nA flag wins over an environment variable, and that over the configuration file: .baton.yaml in\nthis directory, or the file that %s names.\n", configPathEnv)
 	return b.String()
 }
 

@@ -104,7 +104,7 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	rows, next, err := l.fetch(ctx, client, c)
 	if tokenRefused(err, c) && c.Restarts < maxRestarts {
 		// Rows that come twice do no harm.
-		ctxzap.Extract(ctx).Warn("Guru does not know its paging token any more: the list is read from its start", zap.Int("page", c.Page))
+		ctxzap.Extract(ctx).Warn("Guru no longer accepts its paging token: reading the list again", zap.Int("page", c.Page))
 		again := l.start(c.Route)
 		again.Restarts = c.Restarts + 1
 		return nil, again, nil
@@ -113,7 +113,7 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 		return nil, cursor{}, err
 	}
 	if endsEarly(rows, c) { // its rows may have been deleted: a second reading tells
-		ctxzap.Extract(ctx).Warn("Guru announced a page and sent none: the list is read from its start", zap.Int("page", c.Page))
+		ctxzap.Extract(ctx).Warn("Guru announced a page but sent none: reading the list again", zap.Int("page", c.Page))
 		again := l.start(c.Route)
 		again.Restarts = c.Restarts + 1
 		return nil, again, nil
