@@ -48,7 +48,7 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 					if busy {
 						select {
 						case <-reading.Done():
-						case <-time.After(promptly):
+						case <-time.After(maxEnd):
 							t.Error("a process of the daemon still reads from the vendor")
 						}
 					}

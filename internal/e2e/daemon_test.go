@@ -23,9 +23,9 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// promptly bounds how long a process takes that is told to end: no longer than
+// maxEnd bounds how long a process takes that is told to end: no longer than
 // Kubernetes waits before it kills.
-const promptly = 30 * time.Second
+const maxEnd = 30 * time.Second
 
 // ends waits for a process that was told to end and returns its exit code, as
 // wait does.
@@ -33,8 +33,8 @@ func (p *process) ends() int {
 	p.t.Helper()
 	select {
 	case <-p.alive.Done():
-	case <-time.After(promptly):
-		p.t.Fatalf("the process has not ended after %s", promptly)
+	case <-time.After(maxEnd):
+		p.t.Fatalf("the process has not ended after %s", maxEnd)
 	}
 	return p.wait()
 }
@@ -124,7 +124,7 @@ func await[T any](d *daemon, reached <-chan T) T {
 		return v
 	case <-d.alive.Done():
 		d.t.Fatalf("%s ended before it asked the vendor", d.Connector)
-	case <-time.After(patience):
+	case <-time.After(maxWait):
 		d.t.Fatalf("%s does not ask the vendor", d.Connector)
 	}
 	panic("not reached")
@@ -133,7 +133,7 @@ func await[T any](d *daemon, reached <-chan T) T {
 // eventually waits until something holds while the daemon lives.
 func (d *daemon) eventually(what string, holds func() bool) {
 	d.t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(maxWait); !holds(); time.Sleep(50 * time.Millisecond) {
 		if d.alive.Err() != nil || time.Now().After(end) {
 			d.t.Fatalf("%s does not %s", d.Connector, what)
 		}

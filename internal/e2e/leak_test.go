@@ -295,7 +295,7 @@ func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *
 	case <-reached:
 	case <-p.alive.Done():
 		t.Fatal("the process ended before it read memberships")
-	case <-time.After(patience):
+	case <-time.After(maxWait):
 		t.Fatal("the process does not read memberships")
 	}
 	// Members may be prefetched before the rows that are stored before them.

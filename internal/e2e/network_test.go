@@ -60,7 +60,7 @@ var mislaid = simulator.Size{Users: 430, GroupSizes: []int{0, 1, 100, 101, 3}}
 // holds the truth. Each request must take a connection of its own.
 func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	core, logs := observer.New(zapcore.WarnLevel)
 	ctx = ctxzap.ToContext(ctx, zap.New(core))
@@ -104,7 +104,7 @@ func TestAConnectionThatIsRefusedOnceCostsNobody(t *testing.T) {
 	eachSetup(t, func(t *testing.T, open newSetup) {
 		s := open(t, mislaid)
 		address := "127.0.0.1:" + freePort(t)
-		server := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
+		server := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: maxWait}
 		server.SetKeepAlivesEnabled(false)
 		t.Cleanup(func() { _ = server.Close() })
 		listen := func() net.Listener {

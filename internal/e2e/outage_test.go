@@ -130,7 +130,7 @@ func asksForMemberships(r *http.Request) bool {
 // until waits for something that must come to pass.
 func until(t testing.TB, what string, happened func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(maxWait)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !happened() {

@@ -15,9 +15,9 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// patience bounds every wait of these tests. It is far above what anything
+// maxWait bounds every wait of these tests. It is far above what anything
 // takes, so that only what never happens meets it.
-const patience = 5 * time.Minute
+const maxWait = 5 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(fixture.Main(m)) }
 
@@ -99,7 +99,7 @@ func (p *process) wait() int {
 	select {
 	case <-p.alive.Done():
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
+	case <-time.After(maxWait):
 		p.t.Fatal("the process does not end")
 		return 0
 	}

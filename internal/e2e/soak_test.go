@@ -56,8 +56,8 @@ func badWeather(seed int) []simulator.Option {
 	}
 }
 
-// weathered changes the directory: another change for each round.
-func (s *setup) weathered(round int) {
+// changeRound changes the directory, in another way each round.
+func (s *setup) changeRound(round int) {
 	users, groups := s.UserIDs(), s.GroupIDs()
 	at := func(ids []string, i int) string { return ids[1+(round*31+i*17)%(len(ids)-1)] } // Guru's first is the caller
 	s.DeleteUser(at(users, 1))
@@ -115,7 +115,7 @@ func TestSoak(t *testing.T) {
 						now.hasNotGrown(t, before, workers)
 					}
 					before = append(before, now)
-					s.weathered(round)
+					s.changeRound(round)
 				}
 				limited, failed := 0, 0
 				for _, request := range s.Requests() {
@@ -212,7 +212,7 @@ func (f footprint) hasNotGrown(t testing.TB, before []footprint, workers int) {
 // of a vendor on a bad day, and waits until nothing of them runs on.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	// Not in parallel: goroutines are counted for the whole process.
-	var before, troubles int
+	var before, retries int
 	for round := range 3 {
 		for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
 			t.Run(fmt.Sprintf("%s %d", vendor, round), func(t *testing.T) {
@@ -239,17 +239,17 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 					t.Fatal(err)
 				}
 				fixture.CompareTruth(t, path, rough.Truth())
-				troubles += int(stats.Retries())
+				retries += int(stats.Retries())
 			})
 		}
 		if round == 0 { // the SDK starts what it keeps for the life of the process
 			before = goroutines(0)
 		}
 	}
-	if troubles == 0 {
+	if retries == 0 {
 		t.Error("the bad days were good ones: this shows little")
 	}
-	t.Logf("%d calls met a fault of the weather and were repeated", troubles)
+	t.Logf("%d calls met a fault and were repeated", retries)
 	if n := goroutines(before); n > before {
 		var stacks bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)

@@ -1,9 +1,6 @@
 package directory
 
-import (
-	"errors"
-	"hash/fnv"
-)
+import "errors"
 
 // errCycle is the error of a walk that came back to an earlier position.
 var errCycle = errors.New("the list repeats itself")
@@ -32,11 +29,4 @@ func (c *CycleDetector) Step(position string) error {
 		c.Mark = h
 	}
 	return nil
-}
-
-// Fingerprint is a 64-bit hash of text (FNV-1a), the same in every process.
-func Fingerprint(text string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(text))
-	return h.Sum64()
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"unicode/utf8"
 )
@@ -25,4 +26,11 @@ func CheckID(id string) error {
 		return errors.New("has an id that is not valid UTF-8")
 	}
 	return nil
+}
+
+// Fingerprint is a 64-bit hash of text (FNV-1a), the same in every process.
+func Fingerprint(text string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return h.Sum64()
 }

@@ -28,9 +28,9 @@ import (
 // would make the SDK spin.
 const pollEvery = 20 * time.Millisecond
 
-// patience bounds every wait of a test. It is far above what anything takes,
+// maxWait bounds every wait of a test. It is far above what anything takes,
 // so that only what never happens meets it.
-const patience = 2 * time.Minute
+const maxWait = 2 * time.Minute
 
 // Plane is one control plane. It is safe for concurrent use.
 type Plane struct {
@@ -146,7 +146,7 @@ func (p *Plane) Unreachable() { p.listener.refuse(true) }
 // WaitRefused waits until somebody has tried in vain to reach the plane since
 // it became Unreachable. It ends with an error as Wait does.
 func (p *Plane) WaitRefused(alive context.Context) error {
-	ctx, cancel := context.WithTimeout(alive, patience)
+	ctx, cancel := context.WithTimeout(alive, maxWait)
 	defer cancel()
 	p.listener.mu.Lock()
 	refused := p.listener.refused
@@ -177,9 +177,9 @@ func (p *Plane) Violations() []string {
 }
 
 // Wait returns the first event, from the beginning of time, that matches. It
-// ends with an error when alive is done or patience is over.
+// ends with an error when alive is done or after maxWait.
 func (p *Plane) Wait(alive context.Context, match func(Event) bool) (Event, error) {
-	ctx, cancel := context.WithTimeout(alive, patience)
+	ctx, cancel := context.WithTimeout(alive, maxWait)
 	defer cancel()
 	for seen := 0; ; {
 		p.mu.Lock()

@@ -370,7 +370,7 @@ func TestUnreachableIsUnreachable(t *testing.T) {
 	}
 	service := v1.NewBatonServiceClient(c.dial())
 	ask := func(opts ...grpc.CallOption) error {
-		ctx, cancel := context.WithTimeout(with("authorization", "Bearer "+token), patience)
+		ctx, cancel := context.WithTimeout(with("authorization", "Bearer "+token), maxWait)
 		defer cancel()
 		_, err := service.GetTask(ctx, v1.BatonServiceGetTaskRequest_builder{HostId: "h"}.Build(), opts...)
 		return err
