@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,6 +22,12 @@ const (
 	// reachedFile is a file in the work directory that the child makes at its
 	// first call.
 	reachedFile = "reached"
+	// activityFile is a file in the work directory. Its time is that of the last
+	// call, request or announced wait of the connector.
+	activityFile = "activity"
+	// storePrefix starts the names of the SDK's stores (pkg/dotc1z, v0.26.0). The
+	// SDK removes a store before it uploads what it held.
+	storePrefix = "c1z"
 
 	// firstPause and maxPause bound the pauses between two attempts to reach C1.
 	firstPause = time.Second
@@ -49,6 +57,16 @@ func (p *program[T]) service(ctx context.Context, sdk func() error) error {
 	}
 	go p.watchStart(dir.path)
 	go p.watchDisk(ctx, dir.path)
+	timeout, err := p.httpTimeout()
+	if err != nil {
+		return err
+	}
+	activity := filepath.Join(dir.path, activityFile)
+	if err := os.WriteFile(activity, nil, 0o600); err != nil {
+		return fmt.Errorf("cannot write temporary files: %w; point BATON_TMPDIR to a writable directory", err)
+	}
+	defer os.Remove(activity) //nolint:errcheck // the next run removes it
+	go p.watchProgress(ctx, dir.path, stallLimit+timeout)
 	return p.untilInReach(ctx, outage, sdk)
 }
 
@@ -82,6 +100,61 @@ func (p *program[T]) watchDisk(ctx context.Context, dir string) {
 		p.report(f)
 		os.Exit(f.code)
 	case <-ctx.Done():
+	}
+}
+
+// watchProgress ends the process when a sync makes no progress for the limit: the
+// connector is idle and the store does not grow.
+func (p *program[T]) watchProgress(ctx context.Context, dir string, limit time.Duration) {
+	ticker := time.NewTicker(limit / 100)
+	defer ticker.Stop()
+	var last time.Time
+	for since := time.Now(); ; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		activity, syncs := activityIn(dir)
+		switch {
+		case !syncs || !activity.Equal(last):
+			last, since = activity, time.Now()
+		case time.Since(since) > limit:
+			p.report(&failure{code: exitStalled, line: fmt.Sprintf(
+				"%s: no progress for %s: a sync neither asked the vendor nor stored anything; start it again with --log-level debug, and report what it says", p.info.Name, limit)})
+			os.Exit(exitStalled)
+		}
+	}
+}
+
+// activityIn returns when anything in a daemon's work directory was last written,
+// and whether it has the store of a running sync.
+func activityIn(dir string) (last time.Time, syncs bool) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // it was removed in the meantime
+		}
+		if filepath.Dir(path) == dir && entry.IsDir() && strings.HasPrefix(entry.Name(), storePrefix) {
+			syncs = true
+		}
+		if info, err := entry.Info(); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+		return nil
+	})
+	return last, syncs
+}
+
+// markActivity sets the time of a file, each second in which the connector is
+// called, sends a request or waits as announced. It ends with the process. It does
+// not make the file, which the daemon removes when it ends.
+func markActivity(file string, w *watchdog) {
+	last := int64(-1)
+	for range time.Tick(time.Second) {
+		if steps, waits := w.progress(); waits || steps != last {
+			last = steps
+			_ = os.Chtimes(file, time.Time{}, time.Now())
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ type serviceServer struct {
 	now  func() time.Time
 	// daemon is set for the SDK's daemon, and not on AWS Lambda.
 	daemon bool
+	// dog counts the calls of a sync.
+	dog watchdog
 	// called runs at the first call.
 	called func()
 
@@ -70,7 +72,11 @@ func newServiceServer(name string, c *connected) *serviceServer {
 		dir := tempdir.Resolve("")
 		s.daemon = true
 		s.free = func(ctx context.Context) (uint64, error) { return freeSpace(ctx, dir) }
-		s.called = sync.OnceFunc(func() { _ = os.WriteFile(filepath.Join(dir, reachedFile), nil, 0o600) })
+		s.dog.client.Store(c)
+		s.called = sync.OnceFunc(func() {
+			_ = os.WriteFile(filepath.Join(dir, reachedFile), nil, 0o600)
+			go markActivity(filepath.Join(dir, activityFile), &s.dog)
+		})
 	}
 	return s
 }
@@ -109,6 +115,7 @@ func (s *serviceServer) validate(ctx context.Context, request *v2.ConnectorServi
 // an old answer, it checks the credential now: the check also drops prefetched
 // answers that are older than the sync.
 func (s *serviceServer) ListResourceTypes(ctx context.Context, request *v2.ResourceTypesServiceListResourceTypesRequest) (*v2.ResourceTypesServiceListResourceTypesResponse, error) {
+	s.dog.step()
 	s.checking <- struct{}{}
 	var err error
 	if s.reused {
@@ -129,6 +136,12 @@ func (s *serviceServer) ListResources(ctx context.Context, request *v2.Resources
 	return s.ConnectorServer.ListResources(ctx, request)
 }
 
+// ListEntitlements counts as progress.
+func (s *serviceServer) ListEntitlements(ctx context.Context, request *v2.EntitlementsServiceListEntitlementsRequest) (*v2.EntitlementsServiceListEntitlementsResponse, error) {
+	s.dog.step()
+	return s.ConnectorServer.ListEntitlements(ctx, request)
+}
+
 // ListGrants fails if there is no space for the answer.
 func (s *serviceServer) ListGrants(ctx context.Context, request *v2.GrantsServiceListGrantsRequest) (*v2.GrantsServiceListGrantsResponse, error) {
 	if err := s.checkSpace(ctx); err != nil {
@@ -138,6 +151,7 @@ func (s *serviceServer) ListGrants(ctx context.Context, request *v2.GrantsServic
 }
 
 func (s *serviceServer) checkSpace(ctx context.Context) error {
+	s.dog.step()
 	if free, err := s.free(ctx); err == nil && free < minServiceSpace {
 		return status.Errorf(codes.ResourceExhausted, "%s: %s: %d MB are free for a sync and it needs at least %d MB; free some, or point BATON_TMPDIR to another file system",
 			s.name, errNoSpace, free>>20, minServiceSpace>>20)

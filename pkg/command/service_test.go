@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
@@ -186,5 +188,40 @@ func TestWhatARefusalByC1Is(t *testing.T) {
 		if got := outOfReach(row.err) != ""; got != row.out {
 			t.Errorf("%s: out of reach is %t", row.name, got)
 		}
+	}
+}
+
+// C1 would see a running sync without end, and Kubernetes a process that is ready.
+func TestADaemonWhoseSyncHangsEnds(t *testing.T) {
+	t.Parallel()
+	plane, v := controlplane.Start(t), newVendor(t)
+	v.at("/groups", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"rows": [{"id": "hang"}], "last": true}`))
+	})
+	run := invoke(t, v).env("BATON_CLIENT_ID="+plane.ClientID(), "BATON_CLIENT_SECRET="+plane.ClientSecret(), "SSL_CERT_FILE="+plane.CAFile(),
+		"BATON_OUTAGE_MINUTES=1", testStallLimit+"=2s", "BATON_HTTP_TIMEOUT_SECONDS=1")
+	plane.Enqueue(controlplane.FullSync())
+	run.exits(exitStalled).says("no progress for 3s")
+}
+
+// An idle daemon waits for tasks for days.
+func TestOnlyARunningSyncCanStall(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, activityFile), "")
+	if last, syncs := activityIn(dir); syncs || last.IsZero() {
+		t.Errorf("without a store: a sync %v, active at %s", syncs, last)
+	}
+	store := filepath.Join(dir, "c1z-pebble1")
+	if err := os.Mkdir(store, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(store, "000001.log"), "")
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(store, "000001.log"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	if last, syncs := activityIn(dir); !syncs || !last.Equal(later.Truncate(0)) {
+		t.Errorf("with a store: a sync %v, active at %s, want %s", syncs, last, later)
 	}
 }
