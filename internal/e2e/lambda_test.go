@@ -369,3 +369,44 @@ func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 		}
 	})
 }
+
+// TestLambdaDoesNotPrintACredentialOfAnotherType shows that a credential that C1
+// sends as another JSON type than a string ends the function at its start, or fails
+// the invocation, without showing it.
+func TestLambdaDoesNotPrintACredentialOfAnotherType(t *testing.T) {
+	t.Parallel()
+	const hidden = "8912345067123"
+	for name, value := range map[string]any{
+		"a number": 8912345067123, "a list": []any{hidden}, "an object": map[string]any{"value": hidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachSetup(t, func(t *testing.T, open newSetup) {
+				s := open(t, small)
+				fields, missing := s.without()
+				fields[missing] = value
+				f := startFunction(t, s, fields, nil, 1)
+				if code := f.instances[0].wait(); code == 0 {
+					t.Error("the function ended with 0")
+				}
+				log := f.instances[0].stdout.String() + f.instances[0].stderr.String()
+				if line := f.instances[0].lastLine(); !strings.HasPrefix(line, s.Connector+": ") || !strings.Contains(line, missing) {
+					t.Errorf("its last words are %q", line)
+				}
+				if strings.Contains(log, hidden) || strings.Contains(log, "8.912345067123e") {
+					t.Errorf("the credential shows: %s", log)
+				}
+				f = startFunction(t, s, s.Fields, nil, 1)
+				if err := f.validate(lambdaruntime.ConductorOne); err != nil {
+					t.Fatal(err)
+				}
+				f.runtime.SetConfigVersion(f.plane.SetConfig(fields))
+				err := f.validate(lambdaruntime.ConductorOne)
+				log = f.instances[0].stdout.String() + f.instances[0].stderr.String()
+				if text := log + err.Error(); strings.Contains(text, hidden) || strings.Contains(text, "8.912345067123e") {
+					t.Errorf("after a change, the credential shows: %v", err)
+				}
+			})
+		})
+	}
+}

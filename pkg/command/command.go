@@ -84,8 +84,13 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	if err := checkConfigPath(os.Getenv(configPathEnv)); err != nil {
 		return err
 	}
-	// The SDK's runner of daemons and Lambda functions calls this.
-	serve := func(ctx context.Context, cfg T, options cli.RunTimeOpts) (types.ConnectorServer, error) {
+	// The SDK's runner of daemons and Lambda functions calls this. It gets the
+	// settings undecoded: the SDK's error of a value of the wrong type prints it.
+	serve := func(ctx context.Context, v *viper.Viper, options cli.RunTimeOpts) (types.ConnectorServer, error) {
+		cfg, err := p.serviceConfiguration(v)
+		if err != nil {
+			return nil, err
+		}
 		c, err := p.connect(ctx, cfg, options)
 		if err != nil {
 			return nil, err
@@ -121,6 +126,19 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 	}
 	p.describe(cmd, check)
 	return cmd.Execute()
+}
+
+// serviceConfiguration decodes the connector's settings for the SDK's runner. On
+// Lambda they are C1's JSON, in which a text must be a string.
+func (p *program[T]) serviceConfiguration(v *viper.Viper) (T, error) {
+	onLambda := os.Getenv("AWS_LAMBDA_RUNTIME_API") != ""
+	for _, f := range p.schema.Fields {
+		if _, ok := v.Get(f.FieldName).(string); onLambda && f.Variant == field.StringVariant && v.IsSet(f.FieldName) && !ok {
+			var none T
+			return none, fmt.Errorf("%s: %s must be a string", p.info.Name, setting(f.FieldName))
+		}
+	}
+	return cli.MakeGenericConfiguration[T](v, field.WithAdditionalDecodeHooks(field.FileUploadDecodeHook(!onLambda)))
 }
 
 // around wraps a command's function in another. C is the SDK's command type.
