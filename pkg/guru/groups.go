@@ -50,6 +50,7 @@ func (s *Source) groupsAt(ctx context.Context, at cursor, text string) (director
 		return directory.Page[directory.Group]{}, err
 	}
 	if at.Route == viaUserGroups {
+		s.userGroupsFailed.Store(false)
 		s.userGroups.add(rows, text, s.groups.encode(next))
 		if next.Page == 0 {
 			var missed []groupRow
