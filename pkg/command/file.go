@@ -84,7 +84,8 @@ func (t *target) replace(from string) error {
 		return err
 	}
 	if os.Rename(from, t.path) == nil {
-		return syncFile(filepath.Dir(t.path))
+		_ = syncFile(filepath.Dir(t.path)) // the file is in place, whatever comes
+		return nil
 	}
 	// Another file system: copy the file beside the target first.
 	if source, err = os.Open(from); err != nil { //nolint:gosec // our own directory
@@ -141,7 +142,8 @@ func (s *staging) put(name string, mode os.FileMode, owner fs.FileInfo) error {
 		s.discard()
 		return err
 	}
-	return syncFile(s.dir.Name())
+	_ = syncFile(s.dir.Name()) // the file is in place, whatever comes
+	return nil
 }
 
 // discard removes the file.

@@ -247,3 +247,23 @@ func writeC1Z(t *testing.T, path string, kind *v2.ResourceType) {
 		t.Fatal(err)
 	}
 }
+
+// A run that fails must leave the last good file, also when the sync itself went
+// well and only its list of changes cannot be written.
+func TestAListOfChangesThatCannotBeWrittenLeavesTheFile(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t)).exits(0)
+	before := run.runs()
+	in := filepath.Join(run.dir, "changes")
+	if err := os.Mkdir(in, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// A directory that is not empty cannot be replaced by a file.
+	if err := os.MkdirAll(filepath.Join(in, "changes.csv", "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run.again().env("BATON_CHANGES=" + filepath.Join(in, "changes.csv")).exits(2)
+	if now := run.runs(); len(now) != 1 || now[0].id != before[0].id {
+		t.Errorf("a failed run replaced the file: %+v", now)
+	}
+}

@@ -114,18 +114,15 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 	return nil
 }
 
-// publish replaces --file, and then the file of --changes.
+// publish replaces the file of --changes, and then --file. If one fails, --file
+// is as it was before.
 func (r *result) publish() error {
-	if err := r.target.replace(r.file); err != nil {
-		if r.changes != nil {
-			r.changes.discard()
+	if r.changes != nil {
+		if err := r.changes.put(filepath.Base(r.summary.ChangesFile), 0o600, nil); err != nil {
+			return fmt.Errorf("%s: %w", setting(changesFlag), err)
 		}
-		return err
 	}
-	if r.changes == nil {
-		return nil
-	}
-	return r.changes.put(filepath.Base(r.summary.ChangesFile), 0o600, nil)
+	return r.target.replace(r.file)
 }
 
 // checkNamed fails if the sync has not found a resource of --sync-resources. The

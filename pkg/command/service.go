@@ -116,7 +116,11 @@ func (s *serviceServer) validate(ctx context.Context, request *v2.ConnectorServi
 // answers that are older than the sync.
 func (s *serviceServer) ListResourceTypes(ctx context.Context, request *v2.ResourceTypesServiceListResourceTypesRequest) (*v2.ResourceTypesServiceListResourceTypesResponse, error) {
 	s.dog.step()
-	s.checking <- struct{}{}
+	select {
+	case s.checking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	var err error
 	if s.reused {
 		_, err = s.validate(ctx, &v2.ConnectorServiceValidateRequest{})
