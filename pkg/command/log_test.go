@@ -1,6 +1,8 @@
 package command
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -36,5 +38,26 @@ func TestAWarningIsKeptOnce(t *testing.T) {
 	log.Warn("the vendor limits requests: waiting", zap.String("wait", "3s"))
 	if got := kept.list(); len(got) != 1 || got[0] != "a group was deleted (group: 7)" || len(shown) != 1 {
 		t.Errorf("kept %q, shown %q", got, shown)
+	}
+}
+
+// net/http prints what a server sends out of turn, up to 4 KiB of it, by Go's own
+// log. A server may send the token back.
+func TestWhatAServerSendsOutOfTurnIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.at("/check", func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffer, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = buffer.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}out of turn")
+		_ = buffer.Flush()
+		_ = conn // the client closes it
+	})
+	run := invoke(t, v).exits(0)
+	if said := run.said(); strings.Contains(said, "out of turn") || strings.Contains(said, "Unsolicited") {
+		t.Errorf("it printed what the server sent: %s", said)
 	}
 }
