@@ -106,12 +106,11 @@ func (p *program[T]) watchDisk(ctx context.Context, dir string) {
 // watchProgress ends the process when a sync makes no progress for the limit: the
 // connector is idle and the store does not grow.
 func (p *program[T]) watchProgress(ctx context.Context, dir string, limit time.Duration) {
-	ticker := time.NewTicker(limit / 100)
-	defer ticker.Stop()
+	tick := time.Tick(limit / 100)
 	var last time.Time
 	for since := time.Now(); ; {
 		select {
-		case <-ticker.C:
+		case <-tick:
 		case <-ctx.Done():
 			return
 		}
