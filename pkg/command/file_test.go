@@ -54,6 +54,28 @@ func TestAFileThatCannotBeWrittenIsRefusedBeforeTheSync(t *testing.T) {
 	}
 }
 
+// Who reads the file while it is replaced must not read half of a sync: the old
+// file stays whole, under its other name, and the new one is another file.
+func TestAFileIsReplacedAndNotWrittenOver(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t)).exits(0)
+	before, err := os.ReadFile(run.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "read.c1z")
+	if err := os.Link(run.file, other); err != nil {
+		t.Fatal(err)
+	}
+	run.again().exits(0)
+	if after, err := os.ReadFile(other); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the old file was written over (%v)", err)
+	}
+	if after, err := os.ReadFile(run.file); err != nil || bytes.Equal(after, before) {
+		t.Errorf("the file holds the old sync (%v)", err)
+	}
+}
+
 // What a link leads to is what its readers read.
 func TestALinkToTheFileStaysOne(t *testing.T) {
 	t.Parallel()

@@ -102,7 +102,7 @@ func TestCheckSaysWhatItSaw(t *testing.T) {
 	v := newVendor(t)
 	run := invoke(t, v, "check").exits(0)
 	for _, part := range []string{
-		"baton-test: the settings and the credential work\n", "  users         25 in all\n", "  groups        3 in all\n",
+		"baton-test: the settings and the credential work\n", "  token of      ann@example.com\n", "  users         25 in all\n", "  groups        3 in all\n",
 		`  memberships   0, in the group "0"`, "Nothing was written.",
 	} {
 		if !strings.Contains(run.stdout.String(), part) {
@@ -112,7 +112,7 @@ func TestCheckSaysWhatItSaw(t *testing.T) {
 	run.leaves()
 	for path, says := range map[string]string{
 		"/check": "check the credentials: GET ", "/users": "list users: GET ", "/groups": "list groups: GET ",
-		"/groups/0/members": "list the members of a group: GET ",
+		"/groups/0/members": "list the members of a group: GET ", "/owner": "describe the credential: GET ",
 	} {
 		v.at(path, fail(403))
 		run.again().exits(7).says(says)

@@ -88,6 +88,12 @@ func (s *testSource) Check(ctx context.Context) error {
 	return s.client.Get(ctx, rest.Request{Path: []string{"check"}}, func(*rest.Answer) error { return nil })
 }
 
+// Describe implements directory.Describer.
+func (s *testSource) Describe(ctx context.Context) ([]directory.Fact, error) {
+	err := s.client.Get(ctx, rest.Request{Path: []string{"owner"}}, func(*rest.Answer) error { return nil })
+	return []directory.Fact{{Name: "token of", Value: "ann@example.com"}}, err
+}
+
 type testRow struct {
 	ID                string `json:"id"`
 	Disabled, Service bool

@@ -399,6 +399,15 @@ func TestAFileThatHoldsPeopleIsNotReplacedByAnEmptyOne(t *testing.T) {
 	}
 }
 
+// Where the run's own settings leave memberships out, the credential is not at
+// fault.
+func TestALimitedSyncIsToldToTakeAFileOfItsOwn(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, newVendor(t)).exits(0)
+	run.again().env("BATON_SKIP_ENTITLEMENTS_AND_GRANTS=true").exits(10).
+		says("this run is limited by --skip-entitlements-and-grants (BATON_SKIP_ENTITLEMENTS_AND_GRANTS); give it a file of its own")
+}
+
 // Who reviews access asks first what is new.
 func TestChangesAreToldRowByRow(t *testing.T) {
 	t.Parallel()
