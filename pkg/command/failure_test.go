@@ -61,6 +61,25 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	}
 }
 
+// The disk of --file may be full when that of the temporary files is not.
+func TestAFullDiskOfTheFileIsNamed(t *testing.T) {
+	t.Parallel()
+	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}
+	for _, row := range []struct {
+		err  error
+		code int
+		line string
+	}{
+		{syscall.ENOSPC, 8, "baton-test: no space left for /srv/sync.c1z; it is as it was before; free some, and run again"},
+		{syscall.EACCES, 2, "baton-test: --file (BATON_FILE): the sync is finished, but cannot write /srv/sync.c1z: write /srv/sync.c1z.1.new: permission denied"},
+	} {
+		err := p.notPublished(&os.PathError{Op: "write", Path: "/srv/sync.c1z.1.new", Err: row.err}, "/srv/sync.c1z")
+		if f := failureOf("baton-test", err); f.code != row.code || f.line != row.line {
+			t.Errorf("%v: got %d: %s", row.err, f.code, f.line)
+		}
+	}
+}
+
 type okStatusError struct{}
 
 func (okStatusError) Error() string              { return "ok?" }

@@ -32,8 +32,19 @@ const asConnector = "TEST_AS_CONNECTOR"
 // testStallLimit shortens the time without progress.
 const testStallLimit = "TEST_STALL_LIMIT"
 
+// testFullDir names a directory whose file system is taken for full.
+const testFullDir = "TEST_FULL_DIR"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asConnector) != "" {
+		if full := os.Getenv(testFullDir); full != "" {
+			freeSpace = func(_ context.Context, dir string) (uint64, error) {
+				if filepath.Dir(dir) == full {
+					return minSpace - 1, nil
+				}
+				return 1 << 40, nil
+			}
+		}
 		if limit, err := time.ParseDuration(os.Getenv(testStallLimit)); err == nil {
 			stallLimit = limit
 		}

@@ -93,11 +93,8 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	if err != nil {
 		return p.explain(err, dir.path)
 	}
-	if err := done.publish(); errors.Is(err, syscall.ENOSPC) {
-		return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
-			"%s: no space left for %s; it is as it was before; free some, and run again", p.info.Name, done.target.path)}
-	} else if err != nil {
-		return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), done.target.path, err)
+	if err := done.publish(); err != nil {
+		return p.notPublished(err, done.target.path)
 	}
 	done.summary.StartedAt, done.summary.EndedAt = began, time.Now()
 	p.print(&done.summary)
@@ -196,6 +193,15 @@ func (p *program[T]) interrupted(by os.Signal) *failure {
 func (p *program[T]) noSpace(dir string) *failure {
 	return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
 		"%s: %s in %s; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
+}
+
+// notPublished is the failure of a run that cannot replace the file at path.
+func (p *program[T]) notPublished(err error, path string) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
+			"%s: no space left for %s; it is as it was before; free some, and run again", p.info.Name, path)}
+	}
+	return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), path, err)
 }
 
 // explain turns the error of a sync into the run's failure. The SDK's error of a

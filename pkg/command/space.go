@@ -24,8 +24,8 @@ func watchSpace(ctx context.Context, dir string) <-chan struct{} {
 	return watch(ctx, func() (uint64, error) { return freeSpace(ctx, dir) })
 }
 
-// freeSpace returns the free bytes of a directory's file system.
-func freeSpace(ctx context.Context, dir string) (uint64, error) {
+// freeSpace returns the free bytes of a directory's file system. Tests set it.
+var freeSpace = func(ctx context.Context, dir string) (uint64, error) {
 	usage, err := disk.UsageWithContext(ctx, dir)
 	if err != nil {
 		return 0, err

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 )
 
@@ -28,4 +29,20 @@ func TestAFullDiskIsSeenInTime(t *testing.T) {
 	}
 	free <- minSpace - 1
 	<-full
+}
+
+// A run must watch the directory that it writes to, and end when that is full,
+// whatever the vendor does.
+func TestARunEndsWhenTheDiskOfItsWorkDirectoryIsFull(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	run := invoke(t, v).exits(0)
+	before := run.runs()
+	v.at("/groups", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }) // until the connector is gone
+	run.again().env(testFullDir+"="+run.tmp).exits(8).says("no space left for temporary files in "+run.tmp, "BATON_TMPDIR").leaves("sync.c1z")
+	if now := run.runs(); now[0].id != before[0].id {
+		t.Error("the file was replaced")
+	}
+	v.at("", nil)
+	run.again().env(testFullDir + "=" + run.dir).exits(0) // another disk
 }
