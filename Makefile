@@ -1,5 +1,5 @@
-# GNU make 3.81 (macOS) or newer, a POSIX shell, Go and git are all that it
-# takes. Development tools are pinned in tools/ and built by Go on first use.
+# This needs GNU make 3.81 (macOS) or newer, a POSIX shell, Go and git.
+# Development tools are pinned in tools/ and built by Go on first use.
 
 CONNECTORS := $(sort $(notdir $(wildcard cmd/*)))
 VERSION    ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
@@ -13,8 +13,8 @@ TOOL   = go tool -modfile=tools/$(1)/go.mod $(2)
 CC_FOUND  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v $$(go env CC) 2>/dev/null)
 RACE      = $(if $(CC_FOUND),-race)
 
-# On macOS Go asks the keychain alone whom to trust. The tests of internal/e2e
-# bring authorities of their own (SSL_CERT_FILE), so they run elsewhere.
+# On macOS, Go trusts only certificates in the keychain. The tests of
+# internal/e2e set SSL_CERT_FILE instead, so they do not run there.
 ON_MACOS = $(filter Darwin,$(shell uname -s))
 
 # Tests without a process of their own, without the SDK's syncer.
@@ -62,7 +62,7 @@ check: vet format ## Vet, check the format, run unit and contract tests: after e
 	$(GOTESTSUM) -- $(CHECKS)
 
 .PHONY: test
-test: vet format notices ## Run all tests, with the race detector where it finds something: before a release, some minutes
+test: vet format notices ## Run all tests: before a pull request, some minutes
 	$(GOTESTSUM) --raw-command -- sh scripts/test.sh '$(RACE)' $(TESTS)
 
 .PHONY: vet
@@ -119,7 +119,7 @@ docs: spelling ## Check the pages and release files: spelling, links, commands, 
 	go test ./internal/docs
 
 .PHONY: bench
-bench: ## Measure both connectors against the floor and the naive way (BENCH=-quick to try)
+bench: ## Compare both connectors with the SDK alone and with a naive sync (BENCH=-quick to try)
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	go run ./internal/bench $(BENCH)
 
@@ -130,7 +130,7 @@ soak: export SOAK_GROUPS ?= 1000
 soak: export SOAK_MEMBERS ?= 200
 soak: export SOAK_SYNCS ?= 20
 soak: export SOAK_MINUTES ?= 60
-soak: ## Sync again and again from vendors on a bad day (SOAK_SYNCS times, 20)
+soak: ## Sync 20 times (SOAK_SYNCS) from simulated vendors that fail often
 	go test -count=1 -timeout 6h -v -run '^TestSoak' ./internal/e2e
 
 .PHONY: generate

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/spf13/pflag"
 )
 
 // A setting that is misspelt or cannot be meant must not be ignored: the sync
@@ -63,7 +65,27 @@ func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
 // What is not meant for this connector, and switches that are off, do no harm.
 func TestOtherVariablesAreIgnored(t *testing.T) {
 	t.Parallel()
-	invoke(t, newVendor(t)).env("BATON_SOMETHING_ELSE=1", "BATON_PROVISIONING=false", "BATON_HOST_ID=h", "BATON_GURU_SERVICE_HOST=10.0.0.1").exits(0)
+	invoke(t, newVendor(t)).env("BATON_SOMETHING_ELSE=1", "BATON_FXXE=1", "BATON_PROVISIONING=false", "BATON_HOST_ID=h", "BATON_GURU_SERVICE_HOST=10.0.0.1").exits(0)
+}
+
+// Of two settings that a misspelt name may mean, the connector's own is the one
+// that people give.
+func TestAHintNamesTheConnectorsOwnSetting(t *testing.T) {
+	t.Parallel()
+	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	for _, name := range []string{"api-taken", "api-token", "api-tokin"} {
+		set.String(name, "", "")
+	}
+	f := &flags{set: set, own: []string{"api-token"}}
+	if got := f.nearest("API_TOKXN"); got != "api-token" {
+		t.Errorf("API_TOKXN is taken for %q", got)
+	}
+	if got := f.nearest("api-tukxn"); got != "api-token" {
+		t.Errorf("api-tukxn is taken for %q", got)
+	}
+	if got := f.nearest("nothing-like-it"); got != "" {
+		t.Errorf("nothing-like-it is taken for %q", got)
+	}
 }
 
 // Help that a person reads fits the screen, names the true defaults and hides

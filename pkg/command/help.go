@@ -123,7 +123,7 @@ func (p *program[T]) rootHelp(root *cobra.Command) string {
 	for _, group := range helpGroups {
 		b.WriteString(p.groupHelp(root.Flags(), group.title, group.flags))
 	}
-	fmt.Fprintf(&b, "\nA flag wins over an environment variable, and that over the configuration file: .baton.yaml in\nthis directory, or the file that %s names.\n", configPathEnv)
+	fmt.Fprintf(&b, "\nFlags win over environment variables, and variables win over the configuration file: .baton.yaml\nin this directory, or the file that %s names.\n", configPathEnv)
 	return b.String()
 }
 
