@@ -1,12 +1,19 @@
 package command
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/conductorone/baton-sdk/pkg/cli"
+	sdkconfig "github.com/conductorone/baton-sdk/pkg/config"
+	"github.com/conductorone/baton-sdk/pkg/types"
 	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
 )
 
 // A setting that is misspelt or cannot be meant must not be ignored: the sync
@@ -60,6 +67,32 @@ func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
 	if asked := v.asked(); len(asked) > 0 {
 		t.Errorf("the vendor was asked for %v", asked)
 	}
+}
+
+// A flag that neither the help shows nor a run refuses would be ignored in
+// silence. The SDK brings new ones.
+func TestEveryFlagIsShownOrRefused(t *testing.T) {
+	t.Parallel()
+	unused := func(context.Context, *viper.Viper, cli.RunTimeOpts) (types.ConnectorServer, error) {
+		return nil, errors.New("not called")
+	}
+	_, cmd, err := sdkconfig.DefineConfigurationV2(t.Context(), "baton-test", unused, testSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := defineFlags(cmd, testSchema)
+	// These four change nothing in a sync of this connector.
+	told := append([]string{"auth-method", "keep-previous-sync-c1z", "parallel-sync", "session-store-maximum-size"}, f.own...)
+	for _, group := range helpGroups {
+		for _, flag := range group.flags {
+			told = append(told, flag.name)
+		}
+	}
+	f.set.VisitAll(func(flag *pflag.Flag) {
+		if slices.Contains(told, flag.Name) == slices.Contains(refused, flag.Name) {
+			t.Errorf("--%s (%s): show it in the help or refuse it, and not both", flag.Name, flag.Usage)
+		}
+	})
 }
 
 // What is not meant for this connector, and switches that are off, do no harm.
