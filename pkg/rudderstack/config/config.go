@@ -32,7 +32,7 @@ var Config = field.NewConfiguration(
 		),
 		field.BoolField(SyncUsersOnly,
 			field.WithDisplayName("Sync users only"),
-			field.WithDescription("Leave out groups and memberships. Turn this on if your RudderStack serves no SCIM groups; otherwise the sync fails. C1 removes groups that were synced before."),
+			field.WithDescription("Leave out groups and memberships. Turn this on if syncs fail because your RudderStack serves no SCIM groups. C1 removes groups that were synced before."),
 		),
 		field.IntField(OutageMinutes,
 			field.WithDisplayName("Outage limit in minutes"),
