@@ -98,7 +98,7 @@ func TestEveryFlagIsShownOrRefused(t *testing.T) {
 // What is not meant for this connector, and switches that are off, do no harm.
 func TestOtherVariablesAreIgnored(t *testing.T) {
 	t.Parallel()
-	invoke(t, newVendor(t)).env("BATON_SOMETHING_ELSE=1", "BATON_FXXE=1", "BATON_PROVISIONING=false", "BATON_HOST_ID=h", "BATON_GURU_SERVICE_HOST=10.0.0.1").exits(0)
+	invoke(t, newVendor(t)).env("BATON_SOMETHING_ELSE=1", "BATON_PROVISIONING=false", "BATON_HOST_ID=h", "BATON_GURU_SERVICE_HOST=10.0.0.1").exits(0)
 }
 
 // Of two settings that a misspelt name may mean, the connector's own is the one
@@ -106,7 +106,7 @@ func TestOtherVariablesAreIgnored(t *testing.T) {
 func TestAHintNamesTheConnectorsOwnSetting(t *testing.T) {
 	t.Parallel()
 	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	for _, name := range []string{"api-taken", "api-token", "api-tokin"} {
+	for _, name := range []string{"api-taken", "api-token", "api-tokin", "file"} {
 		set.String(name, "", "")
 	}
 	f := &flags{set: set, own: []string{"api-token"}}
@@ -116,8 +116,10 @@ func TestAHintNamesTheConnectorsOwnSetting(t *testing.T) {
 	if got := f.nearest("api-tukxn"); got != "api-token" {
 		t.Errorf("api-tukxn is taken for %q", got)
 	}
-	if got := f.nearest("nothing-like-it"); got != "" {
-		t.Errorf("nothing-like-it is taken for %q", got)
+	for _, name := range []string{"nothing-like-it", "fxxe"} { // half of a short name is no slip
+		if got := f.nearest(name); got != "" {
+			t.Errorf("%s is taken for %q", name, got)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func TestARunEndsWhenTheDiskOfItsWorkDirectoryIsFull(t *testing.T) {
 	run := invoke(t, v).exits(0)
 	before := run.runs()
 	v.at("/groups", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }) // until the connector is gone
-	run.again().env(testFullDir+"="+run.tmp).exits(8).says("no space left for temporary files in "+run.tmp, "BATON_TMPDIR").leaves("sync.c1z")
+	run.again().env(testFullDir+"="+run.tmp, "BATON_HTTP_TIMEOUT_SECONDS=1", "BATON_OUTAGE_SECONDS=1").exits(8).says("no space left for temporary files in "+run.tmp, "BATON_TMPDIR").leaves("sync.c1z")
 	if now := run.runs(); now[0].id != before[0].id {
 		t.Error("the file was replaced")
 	}
