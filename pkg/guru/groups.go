@@ -76,27 +76,22 @@ func (s *Source) groupPage(rows []groupRow, next cursor) directory.Page[director
 // is logged. groups/usergroups may leave out the groups that Guru makes itself: the
 // group of all members and those of a single user.
 //
-// A list of groups that cannot be read does not end the sync, because
-// groups/usergroups has answered. But an outage is an error the first time, so that
-// groups do not come and go from sync to sync. And a row that cannot be understood
-// is an error, because it may be a missing group.
+// A list of groups that Guru refuses at its first page does not end the sync,
+// because groups/usergroups has answered. Any other error does: groups would come
+// and go from sync to sync.
 func (s *Source) missedGroups(ctx context.Context, at cursor) ([]groupRow, cursor, error) {
 	rows, next, err := s.groups.read(ctx, s.client, at)
 	if err != nil {
-		switch code := status.Code(err); {
-		case code == codes.Canceled, code == codes.Aborted, code == codes.Internal, rest.StatusOf(err) == http.StatusTooManyRequests:
+		switch status.Code(err) {
+		case codes.Canceled, codes.Aborted, codes.Internal, codes.Unavailable, codes.DeadlineExceeded:
 			return nil, cursor{}, err
-		case code == codes.Unavailable || code == codes.DeadlineExceeded:
-			if !s.comparisonFailed.Swap(true) {
-				return nil, cursor{}, err
-			}
-			ctxzap.Extract(ctx).Warn("Guru does not answer /groups, which may list groups that /groups/usergroups lacks: those are left out; run the sync again")
-		default:
-			ctxzap.Extract(ctx).Info("/groups is not compared with /groups/usergroups, because it cannot be read", zap.Error(err))
 		}
+		if at.Page > 1 {
+			return nil, cursor{}, err
+		}
+		ctxzap.Extract(ctx).Info("/groups is not compared with /groups/usergroups, because it cannot be read", zap.Error(err))
 		rows, next = nil, cursor{}
 	}
-	s.comparisonFailed.Store(false)
 	missed, known := s.userGroups.missing(rows)
 	missed = slices.DeleteFunc(missed, func(r groupRow) bool { return r.builtIn() || r.SingleUser.Value })
 	if known && len(missed) > 0 {

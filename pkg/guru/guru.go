@@ -61,9 +61,6 @@ type Source struct {
 	checked progress
 	// userGroupsFailed is set if groups/usergroups has answered 5xx.
 	userGroupsFailed atomic.Bool
-	// comparisonFailed is set if groups has not answered when it was to be
-	// compared with groups/usergroups.
-	comparisonFailed atomic.Bool
 	// usersAlone is rest.Options.UsersAlone.
 	usersAlone bool
 }

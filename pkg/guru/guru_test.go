@@ -532,9 +532,9 @@ func TestGroupsThatOnlyTheOtherPathLists(t *testing.T) {
 		"no list":              {groups: say(`{}`), want: []string{"g1", "g2"}},
 		"an empty list":        {groups: say(`[]`), want: []string{"g1", "g2"}},
 		"a login page":         {groups: say(`<html>`), want: []string{"g1", "g2"}},
-		"403 on a later page":  {groups: linked(say(array(groupJSON("g3"))), toPage("groups", "t")), second: reply(403, `{}`), want: []string{"g1", "g2", "g3"}, warns: "the sync has both"},
+		"403 on a later page":  {groups: linked(say(array(groupJSON("g3"))), toPage("groups", "t")), second: reply(403, `{}`), code: codes.PermissionDenied},
 		"500 once":             {groups: once(reply(500, `{}`), say(both)), want: []string{"g1", "g2", "g3"}, tries: 1, warns: "the sync has both"},
-		"500 always":           {groups: reply(500, `{}`), want: []string{"g1", "g2"}, tries: 1, warns: "does not answer /groups"},
+		"500 always":           {groups: reply(500, `{}`), code: codes.Unavailable},
 		"429":                  {groups: reply(429, `{}`), code: codes.Unavailable},
 		"a row without an id":  {groups: say(`[{"name":"x"}]`), code: codes.Internal},
 	} {
