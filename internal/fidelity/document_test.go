@@ -43,9 +43,10 @@ Two answers of a vendor that contradict each other fail the sync or warn (rows w
 targeted syncs. What remains:
 
 - A row that the vendor leaves out of every answer, or that goes and comes back while the list is read.
-- SCIM: a server that changes its order with every request, if more than five rows sort alike and totalResults does not
-  help; a server that ignores paging and cuts lists off at another limit than 50, 100, 200, 500 or 1,000 rows; a list that
-  says that a group has no members, when the group itself would name some.
+- RudderStack: an order that changes with every request, if more than five rows sort alike and totalResults is missing.
+- RudderStack: a server that ignores paging, and cuts its lists off at an unusual number of rows (not 50, 100, 200, 500
+  or 1,000).
+- RudderStack: a list that says that a group has no members, when the group itself would name some.
 - Guru: a paging token that names an index, not a row (no document says which). A member removed between two pages then
   hides another one, which only the members' own rows can show.
 `
