@@ -91,7 +91,7 @@ func (p *program[T]) check(ctx context.Context) (*checkResult, error) {
 	}
 	c, err := p.connect(rest.WithTimeout(ctx, timeout), cfg, cli.RunTimeOpts{
 		SyncResourceTypeIDs: p.v.GetStringSlice("sync-resource-types"),
-	})
+	}, false) // only first pages are read
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,8 @@ func (p *program[T]) run(ctx context.Context, zero directory.Source) error {
 		if err != nil {
 			return nil, err
 		}
-		c, err := p.connect(ctx, cfg, options)
+		// A Lambda function is frozen between calls.
+		c, err := p.connect(ctx, cfg, options, os.Getenv("AWS_LAMBDA_RUNTIME_API") == "")
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +165,8 @@ type connected struct {
 }
 
 // connect makes the connector for a configuration. It does no input or output.
-func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts) (*connected, error) {
+// prefetch allows requests whose answers may never be used.
+func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts, prefetch bool) (*connected, error) {
 	c := &connected{counter: &connector.Counter{}, stats: &rest.Stats{}}
 	// Every connector has this setting; on Lambda it comes from C1.
 	outage, err := setting(outageFlag).Minutes(cfg.GetInt(outageFlag))
@@ -173,9 +175,8 @@ func (p *program[T]) connect(ctx context.Context, cfg T, options cli.RunTimeOpts
 	}
 	c.source, err = p.newSource(ctx, cfg, rest.Options{
 		Name: p.info.Name, Version: p.version, Stats: c.stats,
-		Outage: outage,
-		// A Lambda function is frozen between calls.
-		Prefetch: os.Getenv("AWS_LAMBDA_RUNTIME_API") == "",
+		Outage:   outage,
+		Prefetch: prefetch,
 		Egress:   egress(options.EgressPolicy),
 		// The credential may not cover resources that are not synced.
 		UsersAlone: !syncsGroups(options.SyncResourceTypeIDs),
