@@ -143,7 +143,7 @@ cat <<'EOF'
 
   The results are in demo/. Try:
 
-    bin/baton explorer -f demo/guru.c1z    # browse it at http://localhost:8080
+    bin/baton explorer -f demo/rudderstack.c1z    # browse it at http://localhost:8080
     bin/baton export csv -f demo/guru.c1z --out guru.csv
 
   For a real tenant, set its URL and credentials, leave BATON_BASE_URL out, and start with

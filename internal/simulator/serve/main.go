@@ -90,7 +90,7 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 		return chosen
 	}
 	if *story {
-		size = simulator.Size{Users: 9, GroupSizes: []int{0, 0, 0, 0}}
+		size = simulator.Size{Users: 9, GroupSizes: []int{0, 0, 0, 0}, WithoutAllMembers: true}
 	}
 	rudderStack := simulator.NewRudderStack(size, options("rudderstack")...).Start(nil)
 	defer rudderStack.Close()
@@ -121,8 +121,8 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	return nil
 }
 
-// tell puts the demo's story into a directory: four groups with names of their
-// own. Later, somebody has left, somebody is disabled and somebody has moved.
+// tell names four groups for the demo and fills them. Later, somebody has left,
+// somebody is disabled and somebody has moved.
 func tell(s *simulator.Server, later bool) {
 	users, groups := s.UserIDs(), s.GroupIDs()
 	for i, name := range []string{"Analytics", "Billing", "Data Engineering", "Support"} {
