@@ -4,24 +4,24 @@
 #   docker build --build-arg CONNECTOR=baton-guru --target lambda -t baton-guru-lambda .
 #
 # An image holds one static binary, its licences, CA certificates and two
-# directories that every user can write to. It has no shell, no libc and no
-# package manager, and it runs on a read-only root file system.
+# directories that every user can write to. It has no shell, libc or package
+# manager. It runs on a read-only root file system.
 #
-# Without VERSION the binary takes its version from git. A label cannot do
-# that, so "make image" and the release pass VERSION.
+# Without VERSION, the binary takes its version from git. The image's label
+# cannot, so "make image" and the release pass VERSION.
 #
-# A release copies the binaries that it publishes (--target released and
-# released-lambda): the image runs the very file that the checksum names.
+# A release copies its published binaries into the image (--target released and
+# released-lambda), so the image runs the file that checksums.txt lists.
 ARG CONNECTOR
 ARG VERSION
 
-# Dependabot updates this line. The tag is the toolchain of go.mod. The CA
-# certificates of all images come from here, so the digest pins them as well.
+# Dependabot updates this line. The tag is go.mod's toolchain. The CA
+# certificates of all images come from here, so the digest pins them too.
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS base
 WORKDIR /src
-# The mode lets any user write, whatever --user or the orchestrator says. The
-# SDK's two service processes talk over localhost, which an empty image does
-# not know and not every runtime adds.
+# Mode 1777 lets any user write, whichever one the container runs as. The SDK's
+# two service processes talk over localhost. An empty image has no /etc/hosts,
+# and not every runtime adds one.
 RUN mkdir -p rootfs/out rootfs/tmp rootfs/etc && chmod 1777 rootfs/out rootfs/tmp && \
     printf '127.0.0.1 localhost\n::1 localhost\n' > rootfs/etc/hosts
 
@@ -36,8 +36,7 @@ RUN test -d "cmd/${CONNECTOR:?name the connector: --build-arg CONNECTOR=baton-gu
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make bin/THIRD_PARTY_LICENSES
 
-# Arguments are repeated because not every builder passes them from stage to
-# stage.
+# Each stage repeats its arguments, because not every builder passes them on.
 FROM source AS build
 ARG CONNECTOR
 ARG VERSION
@@ -50,7 +49,7 @@ ARG VERSION
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make "bin/$CONNECTOR" TAGS=baton_lambda_support
 
-# What all images share.
+# The base of all images.
 FROM scratch AS root
 ARG CONNECTOR
 ARG VERSION
@@ -66,8 +65,8 @@ USER 65532:65532
 # One-shot syncs write sync.c1z here; temporary files go to /tmp.
 WORKDIR /out
 
-# An entry point cannot contain an argument, so each one is written out. The
-# name of a stage is the name of its image.
+# An entry point cannot contain a build argument, so each connector has its own
+# stages. A stage has the name of its image.
 FROM root AS baton-rudderstack
 ENTRYPOINT ["/baton-rudderstack"]
 
@@ -80,8 +79,8 @@ ENTRYPOINT ["/baton-guru"]
 FROM root AS baton-guru-lambda
 ENTRYPOINT ["/baton-guru", "lambda"]
 
-# AWS Lambda runs the binary directly: the SDK brings the runtime client, so
-# no base image of Amazon's is needed. Only /tmp is writable there.
+# AWS Lambda runs the binary directly. The SDK includes the runtime client, so
+# the image needs no base image from Amazon. On Lambda, only /tmp is writable.
 FROM ${CONNECTOR}-lambda AS lambda
 ARG CONNECTOR
 COPY --from=build-lambda /src/bin/THIRD_PARTY_LICENSES /src/bin/$CONNECTOR /

@@ -4,8 +4,7 @@
 CONNECTORS := $(sort $(notdir $(wildcard cmd/*)))
 VERSION    ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
 
-# What is built here is what is released: static, stripped, without the
-# builder's paths in it.
+# The same flags as in a release: static, stripped, no build paths.
 BUILD  = CGO_ENABLED=0 go build -trimpath $(if $(TAGS),-tags $(TAGS)) -ldflags '-s -w -X main.version=$(VERSION)'
 TOOL   = go tool -modfile=tools/$(1)/go.mod $(2)
 
@@ -17,10 +16,10 @@ RACE      = $(if $(CC_FOUND),-race)
 # internal/e2e set SSL_CERT_FILE instead, so they do not run there.
 ON_MACOS = $(filter Darwin,$(shell uname -s))
 
-# Tests without a process of their own, without the SDK's syncer.
+# These tests start no process and do not run the SDK's syncer.
 CHECKS   = ./cmd/... ./pkg/... ./internal/simulator/... ./internal/fixture ./internal/fidelity
 TESTS    ?= $(if $(ON_MACOS),$(CHECKS) ./internal/wholesync/...,./...)
-# It shows packages as they pass, names the tests that fail, and ends with counts.
+# Prints each package as it passes, names failing tests, and ends with counts.
 GOTESTSUM = $(call TOOL,check,gotestsum) --format pkgname-and-test-fails --format-hide-empty-pkg
 FUZZTIME ?= 1m
 
@@ -33,7 +32,7 @@ help: ## Show this list
 .PHONY: build
 build: $(CONNECTORS:%=bin/%) ## Build the connectors into bin/
 
-# go build knows better than make what is out of date.
+# These targets are phony because go build decides what is out of date.
 .PHONY: $(CONNECTORS:%=bin/%) bin/simulators bin/baton
 $(CONNECTORS:%=bin/%):
 	$(BUILD) -o $@ ./cmd/$(@F)
@@ -47,22 +46,22 @@ bin/baton:
 bin/cyclonedx-gomod:
 	CGO_ENABLED=0 go build -modfile=tools/sbom/go.mod -trimpath -ldflags '-s -w' -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
-# go list knows better than make what is linked in.
+# This target is phony because go list decides which licences belong in it.
 .PHONY: bin/THIRD_PARTY_LICENSES
 bin/THIRD_PARTY_LICENSES:
 	@mkdir -p bin
 	sh scripts/licenses.sh > $@.new && mv $@.new $@
 
 .PHONY: demo
-demo: build bin/simulators bin/baton ## Sync two simulated vendors and show what is in the result
+demo: build bin/simulators bin/baton ## Sync two simulated vendors and show the results
 	@sh scripts/demo.sh
 
 .PHONY: check
-check: vet format ## Vet, check the format, run unit and contract tests: after each change, a minute
+check: vet format ## Run vet, the format check, unit and contract tests: a minute, after each change
 	$(GOTESTSUM) -- $(CHECKS)
 
 .PHONY: test
-test: vet format notices ## Run all tests: before a pull request, some minutes
+test: vet format notices ## Run all tests: some minutes, before a pull request
 	$(GOTESTSUM) --raw-command -- sh scripts/test.sh '$(RACE)' $(TESTS)
 
 .PHONY: vet
@@ -76,11 +75,11 @@ format:
 
 .PHONY: notices
 notices:
-	@$(if $(ON_MACOS),echo "This is macOS: the tests of internal/docs and internal/e2e do NOT run; make demo syncs through the real binaries.")
-	@$(if $(RACE),,echo "No C compiler was found: the tests run WITHOUT the race detector. Install one (gcc or clang) to have it.")
+	@$(if $(ON_MACOS),echo "On macOS the tests of internal/docs and internal/e2e do NOT run. Run make demo to try the real binaries.")
+	@$(if $(RACE),,echo "Found no C compiler: the tests run WITHOUT the race detector. Install gcc or clang to use it.")
 
 .PHONY: cover
-cover: ## Run all tests and show how much of each package they reach
+cover: ## Run all tests and show the total coverage
 	go test -timeout 30m -coverpkg=./pkg/... -coverprofile=cover.out $(TESTS)
 	go tool cover -func=cover.out | tail -1
 	@echo "Line by line: go tool cover -html=cover.out"
@@ -92,7 +91,7 @@ lint: spelling plots ## Run the linters on Go code, workflows and prose
 	$(call TOOL,lint,golangci-lint) fmt --diff
 	$(call TOOL,check,actionlint)
 
-# It is a module of its own, which ./... leaves out.
+# ./... leaves out this module.
 .PHONY: plots
 plots:
 	go -C tools/plot vet ./...
@@ -107,7 +106,7 @@ fmt: ## Format all Go code
 	$(call TOOL,lint,golangci-lint) fmt
 
 .PHONY: vuln
-vuln: ## Look for known vulnerabilities in what is linked in (asks vuln.go.dev)
+vuln: ## Check the linked modules for known vulnerabilities (asks vuln.go.dev)
 	$(call TOOL,check,govulncheck) ./cmd/...
 
 .PHONY: fuzz
@@ -134,7 +133,7 @@ soak: ## Sync 20 times (SOAK_SYNCS) from simulated vendors that fail often
 	go test -count=1 -timeout 6h -v -run '^TestSoak' ./internal/e2e
 
 .PHONY: generate
-generate: build ## Write all generated files anew
+generate: build ## Write all generated files again
 	go generate ./...
 	@for c in $(CONNECTORS); do \
 		bin/$$c capabilities > cmd/$$c/baton_capabilities.json && \
@@ -142,13 +141,13 @@ generate: build ## Write all generated files anew
 	done
 
 .PHONY: drift
-drift: generate ## Fail if a generated file is not what its generator writes
+drift: generate ## Fail if a generated file is out of date
 	@if [ -n "$$(git status --porcelain -- '*.gen.go' '*.json')" ]; then \
 		git --no-pager diff --stat -- '*.gen.go' '*.json'; git status --short -- '*.gen.go' '*.json'; \
 		echo "Generated files are out of date: run 'make generate' and commit the result."; exit 1; fi
 
 .PHONY: cross
-cross: ## Compile for every platform that is released
+cross: ## Compile for every release platform
 	@for os in linux darwin windows; do for arch in amd64 arm64; do for c in $(CONNECTORS); do \
 		echo "$$os/$$arch $$c"; GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -o /dev/null ./cmd/$$c || exit 1; \
 	done; done; done
@@ -167,12 +166,12 @@ IMAGE   = $(CONNECTOR)$(if $(ON_LAMBDA),-lambda):$(VERSION)
 
 ON_LAMBDA = $(filter lambda,$(TARGET))
 
-# The image of AWS Lambda has another entry point, and only its test gives it
-# volumes. The simulators listen on loopback, so this needs Docker on Linux.
+# The image for AWS Lambda has another entry point and no volumes, so its test
+# sets both. The simulators listen on loopback, so this needs Docker on Linux.
 HARDENED = --read-only --cap-drop ALL --security-opt no-new-privileges $(if $(ON_LAMBDA),--entrypoint /$(CONNECTOR) -v /out -v /tmp)
 
 .PHONY: image-test
-image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of CONNECTOR, read-only but for /out and /tmp
+image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of CONNECTOR; only /out and /tmp are writable
 	docker run --rm $(HARDENED) --network none $(IMAGE) --version
 	docker run --rm $(HARDENED) --network none $(IMAGE) capabilities
 	@set -eu; work=$$(mktemp -d); name=image-test-$$$$; \
@@ -191,19 +190,19 @@ image-test: bin/simulators bin/baton ## Sync a simulated vendor in the image of 
 	bin/baton stats -f "$$work/sync.c1z"
 
 .PHONY: snapshot
-snapshot: ## Build all files of a release into dist/ and start the binaries
+snapshot: ## Build all release files into dist/ and start the binaries
 	$(call TOOL,release,goreleaser) check
 	$(call TOOL,release,goreleaser) release --snapshot --clean
 	@$(MAKE) --no-print-directory snapshot-starts
 
-# What this machine can start: on linux/amd64 the binaries for Lambda as well.
+# Starts the binaries for this machine; on linux/amd64, also those for Lambda.
 .PHONY: snapshot-starts
 snapshot-starts:
 	@for binary in dist/*_$$(go env GOHOSTOS)_$$(go env GOHOSTARCH)*/baton-*; do \
 		printf '%s: ' "$$binary" && "$$binary" --version || exit 1; done
 
 .PHONY: release-files
-release-files: ## Build the release of the tag that is checked out into dist/, images included
+release-files: ## Build the release of the checked-out tag into dist/, with images
 	$(call TOOL,release,goreleaser) release --clean --skip=publish
 	sh scripts/images.sh
 
@@ -212,18 +211,18 @@ publish: ## Sign and publish dist/ (the release workflow does this)
 	@sh scripts/publish.sh
 
 .PHONY: live
-live: bin/$(CONNECTOR) bin/baton ## Sync the real tenant of CONNECTOR whose credentials are in the environment
+live: bin/$(CONNECTOR) bin/baton ## Sync a real tenant with CONNECTOR and the credentials in the environment
 	@sh scripts/live.sh $(CONNECTOR)
 
 .PHONY: version
 version:
 	@echo $(VERSION)
 
-# For the workflows: the connectors as a JSON array.
+# Prints the connectors as a JSON array, for the workflows.
 .PHONY: connectors
 connectors:
 	@echo '$(CONNECTORS)' | sed 's/ /","/g; s/.*/["&"]/'
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove all build output
 	rm -rf bin dist demo cover.out

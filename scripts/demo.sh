@@ -1,7 +1,7 @@
 #!/bin/sh
-# Syncs two simulated vendors as a user would sync the real ones, and shows
-# the results with ConductorOne's baton command. "make demo" builds
-# what this needs. The c1z files stay in demo/; nothing is left running.
+# Syncs two simulated vendors like real ones, and shows the results with
+# ConductorOne's baton command. "make demo" builds what this needs. The c1z
+# files stay in demo/; all processes end.
 set -eu
 cd "$(dirname "$0")/.."
 bin=$(pwd)/bin
@@ -30,7 +30,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# run prints what a command says, indented, and fails if the command fails.
+# run indents a command's output, and fails if the command fails.
 run() {
 	code=0
 	"$@" >"$work/said" 2>&1 || code=$?
@@ -38,13 +38,14 @@ run() {
 	return "$code"
 }
 
-# clean runs a command without what this shell may have set for a real tenant.
+# clean runs a command without this shell's variables: they may be for a real
+# tenant.
 clean() {
 	env -i HOME="${HOME:-$work}" PATH="$PATH" TMPDIR="$work" "$@"
 }
 
-# look CAPTION COLUMNS ARGUMENT... prints some columns of a table that the
-# baton command makes, without its colours.
+# look CAPTION COLUMNS ARGUMENT... runs the baton command and prints some columns
+# of its table, without colours.
 look() {
 	caption=$1
 	columns=$2
@@ -57,22 +58,22 @@ look() {
 	return "$code"
 }
 
-# DEMO_FAULTS names faults of the simulators, separated by spaces, such as
-# "rate-limit-seconds server-error,every=5"; "bin/simulators --list-faults"
-# lists all.
-set -f # a fault's path may have an asterisk
+# DEMO_FAULTS turns on faults of the simulators, separated by spaces, such as
+# "rate-limit-seconds server-error,every=5". "bin/simulators --list-faults" lists
+# them.
+set -f # a fault's path may contain an asterisk
 set --
 for fault in ${DEMO_FAULTS:-}; do
 	set -- "$@" --fault "$fault"
 done
 set +f
-# start serves both vendors, with further faults or a day later.
+# start starts both simulators, with more faults or a day later.
 start() {
 	"$bin/simulators" --story --env-file "$work/env" "$@" >"$work/simulators" 2>&1 &
 	simulators=$!
 	tries=0
 	until [ -e "$work/env" ]; do
-		kill -0 "$simulators" # fails if they have ended
+		kill -0 "$simulators" # fails if they have exited
 		tries=$((tries + 1))
 		[ "$tries" -lt 300 ]
 		sleep 0.1
@@ -80,7 +81,7 @@ start() {
 	. "$work/env"
 }
 
-# stop ends them.
+# stop stops both simulators.
 stop() {
 	kill "$simulators"
 	wait "$simulators"
@@ -101,7 +102,7 @@ show() {
 }
 
 start "$@"
-echo "RudderStack and Guru are simulated on this machine, with people who do not exist."
+echo "This demo simulates RudderStack and Guru on this machine. The people are invented."
 
 cat <<EOF
 
@@ -131,7 +132,7 @@ cat <<'EOF'
 
 == Guru, a day later ===========================================================
 
-  Somebody has left, somebody was disabled, and somebody has moved to another group.
+  One person has left, one was disabled, and one has moved to another group.
 EOF
 show baton-guru --file guru.c1z --changes changes.csv --log-level error
 printf '\n  Who gained and lost access:\n  $ cut -d , -f 1,2,4,6 changes.csv\n'
@@ -146,6 +147,6 @@ cat <<'EOF'
     bin/baton explorer -f demo/rudderstack.c1z    # browse it at http://localhost:8080
     bin/baton export csv -f demo/guru.c1z --out guru.csv
 
-  For a real tenant, set its URL and credentials, leave BATON_BASE_URL out, and start with
-  "baton-guru check" or "baton-rudderstack check".
+  For a real tenant, set its credentials (for RudderStack also its URL) but not BATON_BASE_URL.
+  Start with "baton-guru check" or "baton-rudderstack check".
 EOF

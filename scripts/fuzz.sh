@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs each fuzz target of the repository for the time given, one after the
-# other: go test takes only one at a time.
+# Runs each fuzz target of the repository for the given time, one by one: go test
+# takes only one target.
 set -eu
 time=${1:-1m}
 targets=$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | wc -l)

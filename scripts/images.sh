@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the images of a release from the archives in dist/ and writes each one,
-# for both processors, to dist/images/ as an OCI archive. Nothing is pushed.
+# Builds the images of a release from the archives in dist/. Writes each image,
+# for both processors, to dist/images/ as an OCI archive. Pushes nothing.
 # Needs Docker with a buildx builder that can write OCI archives.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints the licence and notice files of everything that is linked into the
-# released binaries, on whatever platform: most licences ask for that. A package
-# may hold code that somebody else wrote, so each file counts that lies between
-# a linked package and the top of its module. Fails if a module has none.
+# Prints the licence and notice files of all modules that the released binaries
+# link, on any platform. Most licences ask for that. A package may contain code by
+# other authors, so this searches each linked package's directory and those above
+# it, up to the top of the module. Fails if a module has no licence.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -18,7 +18,7 @@ for os in linux darwin windows; do
 	done
 done >"$work/packages"
 
-# Each directory once: itself, its module, the module's own directory.
+# Each directory once, with its module and the module's directory.
 awk -F '\t' '
 	NF < 3 { next }
 	{
@@ -29,7 +29,7 @@ awk -F '\t' '
 		}
 	}' "$work/packages" >"$work/dirs"
 
-# Some programs have sources of such names.
+# Leave out source files with such names.
 cut -f 1 "$work/dirs" | sed 's/.*/"&"/' | xargs sh -c 'find "$@" -maxdepth 1 -type f \
 	\( -iname "*LICEN[CS]E*" -o -iname "COPYING*" -o -iname "COPYRIGHT*" -o -iname "*NOTICE*" \) \
 	! -name "*.go" ! -name "*.sh"' find >"$work/files"

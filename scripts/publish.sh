@@ -1,8 +1,8 @@
 #!/bin/sh
-# Signs and publishes what is in dist/ as the release of the tag that
-# GITHUB_REF_NAME names. Only the release workflow runs this, in the one job
-# with the right to publish. So it builds nothing and runs nothing from dist/.
-# Needs cosign, docker, gh, git and skopeo, and GITHUB_TOKEN.
+# Signs dist/ and publishes it as the release of the tag GITHUB_REF_NAME. Only the
+# release workflow runs this, in the one job that may publish. So this builds
+# nothing and runs nothing from dist/. Needs cosign, docker, gh, git and skopeo,
+# and GITHUB_TOKEN.
 set -eu
 cd "$(dirname "$0")/../dist"
 tag=$GITHUB_REF_NAME
@@ -11,7 +11,7 @@ registry=ghcr.io/conductorone
 stable=true
 case $version in *-*) stable=false ;; esac # a pre-release, as in 1.2.3-rc.1
 
-# Every file of the release is listed, unchanged and of this version.
+# Check that each listed file is unchanged and of this version.
 sha256sum --check --strict --quiet checksums.txt
 files=$(cut -d ' ' -f 3 checksums.txt)
 for file in $files; do
@@ -38,15 +38,15 @@ done
 
 prerelease=
 $stable || prerelease=--prerelease
-# shellcheck disable=SC2086 # the names have no blanks, and no flag is no word
+# shellcheck disable=SC2086 # names have no blanks; an empty flag must vanish
 gh release create "$tag" --verify-tag --title "$tag" --notes-file CHANGELOG.md $prerelease \
 	$files checksums.txt checksums.txt.sigstore.json
 
 if ! $stable || [ -z "${HOMEBREW_TAP_TOKEN:-}" ]; then
-	echo "publish: the Homebrew tap stays as it is (a pre-release, or no HOMEBREW_TAP_TOKEN)"
+	echo "publish: left the Homebrew tap unchanged (pre-release, or no HOMEBREW_TAP_TOKEN)"
 	exit 0
 fi
-# The token is in the environment alone: not in an argument, not in .git/config.
+# Keep the token in the environment only, out of arguments and .git/config.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.https://github.com/.extraheader
 GIT_CONFIG_VALUE_0="Authorization: Basic $(printf 'x-access-token:%s' "$HOMEBREW_TAP_TOKEN" | base64 -w 0)"
 export GIT_CONFIG_VALUE_0

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Writes what `go test -json` says of the packages named after the first
-# argument, for gotestsum. The first is -race or empty: it goes to the packages
-# in which goroutines meet. Contract tests and tests of processes are slower
-# under it and show no more.
+# test.sh RACE PACKAGE... runs the packages with `go test -json`, for gotestsum.
+# RACE is -race or empty. Only packages with concurrent code use it: contract and
+# process tests would be slower with it and find no more.
 set -u
 race=$1
 shift
