@@ -16,18 +16,18 @@ var notAList = []struct{ fault, does string }{
 	{"string", "answers 200 with a JSON string"},
 	{"empty-object", "answers 200 with {}"},
 	{"other-object", "answers 200 with an object of another kind"},
-	{"deep-nesting", "answers with 100,000 lists within each other"},
+	{"deep-nesting", "answers with 100,000 nested lists"},
 }
 
 var rowShapes = []struct{ fault, does string }{
 	{"duplicate-members", "lists a member twice"},
-	{"odd-ids", "has ids with slashes, blanks, question marks and letters beyond ASCII"},
+	{"odd-ids", "has ids with slashes, blanks, question marks and non-ASCII letters"},
 	{"long-names", "has names of 5,000 multi-byte characters"},
 	{"odd-names", "has names with newlines, control characters and markup"},
 	{"empty-names", "has names that are empty or blank"},
 	{"invalid-utf8", "has names that are not UTF-8"},
 	{"odd-dates", "has dates that are words, numbers or null"},
-	{"unknown-fields", "sends fields that nobody knows"},
+	{"unknown-fields", "sends unknown fields"},
 	{"odd-order", "sends fields in another order"},
 }
 
@@ -82,7 +82,7 @@ func bothBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users"},
 		},
 		{
-			name: "truncated-once", fault: "truncated", on: users, from: 3, to: 3, does: "cuts a body off once, as a whole answer",
+			name: "truncated-once", fault: "truncated", on: users, from: 3, to: 3, does: "cuts a body off once, and ends the answer normally",
 		},
 		{
 			name: "truncated-members-once", fault: "truncated", on: members, from: 6, to: 6, does: "cuts a body with members off once",
@@ -106,12 +106,12 @@ func bothBehaviours() []behaviour {
 		{name: "rate-limit-date", on: users, from: 3, to: 3, does: "answers 429 with Retry-After as an HTTP date"},
 		{name: "rate-limit-reset", on: users, from: 3, to: 3, does: "answers 429 with X-RateLimit-Reset alone"},
 		{name: "rate-limit-bare", on: users, from: 3, to: 3, does: "answers 429 once and does not say how long to wait"},
-		{name: "rate-limit-odd", on: members, from: 6, to: 6, does: "answers 429 with words where numbers belong in its headers"},
+		{name: "rate-limit-odd", on: members, from: 6, to: 6, does: "answers 429 with words instead of numbers in its headers"},
 		{
 			name: "rate-limit-long", on: users, from: 3, does: "asks for a pause of a day",
 			code: codes.Aborted, words: []string{"list users", "asked for a pause until", "longer than a sync waits", "run the sync again"},
 		},
-		{name: "odd-limit-headers", does: "sends good answers with words where numbers belong in rate limit headers"},
+		{name: "odd-limit-headers", does: "sends good answers with words instead of numbers in rate limit headers"},
 		{name: "server-error", requests: 100, size: &simulator.Size{Users: 101, GroupSizes: []int{101}}, does: "answers 500 to every fourth request"},
 		{name: "bad-gateway", on: users, from: 3, to: 3, does: "answers 502 once"},
 		{name: "unavailable", on: members, from: 6, to: 6, does: "answers 503 once"},
@@ -134,7 +134,7 @@ func bothBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "redirected to", "credential", "base URL"}, but: "nothing is sent there",
 		},
 		{
-			name: "redirect-loop", on: users, from: 3, does: "redirects to the same place for ever",
+			name: "redirect-loop", on: users, from: 3, does: "redirects to the same place without end",
 			code: codes.FailedPrecondition, words: []string{"list users", "redirect"},
 		},
 		{name: "redirect-within", does: "redirects once, within its origin", requests: 250},
@@ -153,7 +153,7 @@ func bothBehaviours() []behaviour {
 			name: "huge-header", on: users, from: 3, does: "sends a header of 12 MiB",
 			code: codes.FailedPrecondition, words: []string{"list users", "header"},
 		},
-		{name: "plain-json", does: "says application/json; charset=utf-8 as its content type"},
+		{name: "plain-json", does: "sends the content type application/json; charset=utf-8"},
 		{
 			name: "user-without-id", on: users, from: 2, does: "lists a user without an id",
 			code: codes.Internal, words: []string{"list users", "page", "index 2", "id"}, but: "the page and the row are named",
@@ -175,12 +175,12 @@ func bothBehaviours() []behaviour {
 			code: codes.Internal, words: []string{"list users", "index", "id", "bytes"}, but: "an id is never cut",
 		},
 		{
-			name: "users-vanish", on: users, from: 2, does: "answers an empty list of users, although there are some",
+			name: "users-vanish", on: users, from: 2, does: "answers an empty list of users, although it has users",
 			code: codes.FailedPrecondition, words: []string{"list users"},
 		},
 		{
 			name: "unlisted-member", does: "has a member who is not in the list of users",
-			but: "the grant is kept, and the SDK warns of it: to drop it would take away an access that the vendor states",
+			but: "the grant is kept, because the vendor states it; the SDK logs a warning",
 		},
 		{name: "no-keep-alive", does: "closes the connection after every answer"},
 	}
@@ -195,7 +195,7 @@ func bothBehaviours() []behaviour {
 			}
 			all = append(all, behaviour{
 				name: answer.fault + "-" + string(list.of), fault: answer.fault, on: list.of, from: list.from,
-				does: answer.does + ", where " + string(list.of) + " belong",
+				does: answer.does + " instead of " + string(list.of),
 				code: codes.FailedPrecondition, words: []string{word, "answer", "base URL"},
 			})
 		}

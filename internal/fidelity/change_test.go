@@ -16,7 +16,7 @@ import (
 func changeBehaviours() []behaviour {
 	all := []behaviour{
 		{
-			name: "user-deleted-while-read", does: "loses users that were listed already, so that all others move up",
+			name: "user-deleted-while-read", does: "deletes users that it has listed, so later users move up",
 			set: func(s *simulator.Server) {
 				at(s, users, 3, func() { // page 2
 					for _, id := range s.UserIDs()[1:4] { // the first is whose token it is
@@ -26,7 +26,7 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "users-deleted-now-and-then", does: "loses a user at every third request for users",
+			name: "users-deleted-now-and-then", does: "deletes a user at every third request for users",
 			set: func(s *simulator.Server) {
 				atEvery(s, users, func(n int) {
 					if n%3 == 0 {
@@ -36,13 +36,13 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "user-added-while-read", does: "gains users while they are listed",
+			name: "user-added-while-read", does: "adds users while they are listed",
 			set: func(s *simulator.Server) {
 				at(s, users, 3, func() { s.AddUser("late@example.com") })
 			},
 		},
 		{
-			name: "last-page-deleted-while-read", does: "loses the users of its last page before they are listed",
+			name: "last-page-deleted-while-read", does: "deletes the users of its last page before they are listed",
 			set: func(s *simulator.Server) {
 				at(s, users, 3, func() {
 					for _, id := range s.UserIDs()[200:] {
@@ -58,7 +58,7 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "group-deleted-while-read", does: "loses groups between the list of groups and their members",
+			name: "group-deleted-while-read", does: "deletes groups after listing them and before listing their members",
 			set: func(s *simulator.Server) {
 				at(s, members, 5, func() {
 					for _, id := range s.GroupIDs()[2:4] {
@@ -68,7 +68,7 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "member-added-while-read", does: "gains and loses members while memberships are read",
+			name: "member-added-while-read", does: "adds and removes members while memberships are read",
 			set: func(s *simulator.Server) {
 				atEvery(s, members, func(n int) {
 					ids, people := s.GroupIDs(), s.UserIDs()
@@ -78,7 +78,7 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "member-joined-between", does: "gains a user and member after its users were listed",
+			name: "member-joined-between", does: "adds a user and member after listing its users",
 			set: func(s *simulator.Server) {
 				at(s, members, 5, func() {
 					late := s.AddUser("late@example.com")
@@ -87,7 +87,7 @@ func changeBehaviours() []behaviour {
 					}
 				})
 			},
-			but: "the new grant is kept, and the SDK warns of it",
+			but: "the new grant is kept, and the SDK logs a warning",
 		},
 		{
 			name: "always-changing", does: "changes at every request: users, groups and members come and go",
@@ -98,7 +98,7 @@ func changeBehaviours() []behaviour {
 			},
 		},
 		{
-			name: "credential-revoked", does: "revokes the credential in the middle",
+			name: "credential-revoked", does: "revokes the credential during the sync",
 			set: func(s *simulator.Server) {
 				at(s, members, 5, s.RevokeCredential)
 			},
@@ -106,7 +106,7 @@ func changeBehaviours() []behaviour {
 		},
 	}
 	deletions := behaviour{
-		does: "loses a listed user at every single request for users",
+		does: "deletes a listed user at every request for users",
 		set: func(s *simulator.Server) {
 			atEvery(s, users, func(n int) {
 				if n > 2 {

@@ -14,44 +14,46 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-var update = flag.Bool("update", false, "write the generated parts of the docs anew")
+var update = flag.Bool("update", false, "write the generated parts of the docs again")
 
-// shown is a row of docs/fidelity.md whose test is a function of its own.
+// shown is a row of docs/fidelity.md that has its own test function.
 type shown struct {
 	vendor, does, outcome string
-	// dir is the test's package, below the repository.
+	// dir is the directory of the test's package.
 	dir, test string
 }
 
 const fidelityFile = "../../docs/fidelity.md"
 
-const fidelityIntro = `# What the vendor does, and what the sync says
+const fidelityIntro = `# What the vendor does, and what the sync does
 
-A sync is right or it fails. "Right" means that it read exactly what the vendor holds. A failure names its gRPC
-code, which is also the exit code (InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13,
-Unauthenticated 16). Aborted means that a later run may succeed. Each row is a test against a simulated vendor that
-behaves like this, read once with prefetch and four parallel calls, and once with a new process for every call. Run one
-row with ` + "`go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'`" + `. A test writes this file
-(` + "`go test ./internal/fidelity -run TestFidelityDocument -update`" + `).
+A sync is right or it fails. "Right" means that it read exactly what the vendor holds. A failure has a gRPC code, which
+is also the exit code: InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13,
+Unauthenticated 16. After Aborted, a later run may succeed.
+
+Each row is a test against a simulated vendor that behaves like this. The test reads the vendor twice: with prefetch and
+four parallel calls, and with a new process for every call. To run one row, use
+` + "`go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'`" + `. A test writes this file:
+` + "`go test ./internal/fidelity -run TestFidelityDocument -update`" + `.
 `
 
 const fidelityLimits = `
 ## What no client can see
 
-Two answers of a vendor that contradict each other fail the sync or warn (rows with "members' rows", "no listed user",
-"both lists"). That needs one process that reads the whole sync, so these comparisons are off on AWS Lambda and in
-targeted syncs. What remains:
+If two answers of a vendor contradict each other, the sync fails or warns. Examples above are
+` + "`members-of-other-ids`, `one-user-listed`, `group-not-listed` and `member-not-listed`" + `. These comparisons need one process
+that reads the whole sync, so they are off on AWS Lambda and in targeted syncs. No comparison detects the following:
 
 - A row that the vendor leaves out of every answer, or that goes and comes back while the list is read.
 - RudderStack: an order that changes with every request, if more than five rows sort alike and totalResults is missing.
-- RudderStack: a server that ignores paging, and cuts its lists off at an unusual number of rows (not 50, 100, 200, 500
+- RudderStack: a server that ignores paging and cuts its lists off at an unusual number of rows (not 50, 100, 200, 500
   or 1,000).
-- RudderStack: a list that says that a group has no members, when the group itself would name some.
-- Guru: a paging token that names an index, not a row (no document says which). A member removed between two pages then
-  hides another one, which only the members' own rows can show.
+- RudderStack: a list that shows a group without members, although the group itself would show some.
+- Guru: a paging token that is an index instead of a row (Guru does not document which). If a member is removed between
+  two pages, another member is missing, and only the members' own rows can show it.
 `
 
-// TestFidelityDocument holds docs/fidelity.md to the tests that it tells of.
+// TestFidelityDocument compares docs/fidelity.md with the tests that it lists.
 func TestFidelityDocument(t *testing.T) {
 	t.Parallel()
 	want := fidelityDocument()
@@ -65,7 +67,7 @@ func TestFidelityDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Error("docs/fidelity.md is not what the tests say; run go test ./internal/fidelity -run TestFidelityDocument -update")
+		t.Error("docs/fidelity.md is out of date; run go test ./internal/fidelity -run TestFidelityDocument -update")
 	}
 	there := testsOf(t, ".")
 	for _, row := range badDays {
@@ -160,11 +162,11 @@ func testsOf(t *testing.T, dir string) map[string]bool {
 
 // shownByOtherTests are the rows whose test is not a subtest of TestFidelity.
 var shownByOtherTests = []shown{
-	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, in as many requests as the sizes ask for; a second run replaces the first", "internal/e2e", "TestSync"},
+	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, with exactly as many requests as needed; a second run replaces the first", "internal/e2e", "TestSync"},
 	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "internal/wholesync/large", "TestOneBodyOfMembers"},
-	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: whoever is in all versions is there", "internal/fidelity", "TestChangesBetweenSlicesLoseNobody"},
+	{ofBoth, "changes a group between two slices of its body, each read by another process", "right: the sync has every member who is in all versions", "internal/fidelity", "TestChangesBetweenSlicesLoseNobody"},
 	{ofRudderStack, "has 100,000 users and a group of 60,000 in one body", "right, no answer above the SDK's 4 MiB", "internal/wholesync/large", "TestALargeDirectory"},
-	{ofBoth, "has groups in groups, in circles, and members who are not listed, however the SDK's syncer asks for them", "right, with the grants that follow", "internal/wholesync", "TestPaths"},
-	{ofBoth, "fails with each code that the SDK's syncer treats differently", "is tried again, or ends without a finished file", "internal/wholesync", "TestCodes"},
-	{ofRudderStack, "pages wrong in two ways at a time", "right, or fails", "internal/fidelity", "TestTwoDeviationsAtOnce"},
+	{ofBoth, "has nested groups, cycles and unlisted members, on each path of the SDK's syncer", "right, with the derived grants", "internal/wholesync", "TestPaths"},
+	{ofBoth, "fails with each code that the SDK's syncer treats differently", "tries again, or ends without a finished file", "internal/wholesync", "TestCodes"},
+	{ofRudderStack, "pages wrongly in two ways at once", "right, or fails", "internal/fidelity", "TestTwoDeviationsAtOnce"},
 }

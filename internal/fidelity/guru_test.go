@@ -22,7 +22,7 @@ var guruShapes = []struct{ fault, does string }{
 	{"link-no-rel", "says no rel in Link"},
 	{"link-several", "sends several links in one header"},
 	{"link-headers", "sends several Link headers"},
-	{"link-elsewhere", "names another host in Link"},
+	{"link-elsewhere", "links to another host"},
 	{"link-relative", "sends a relative Link"},
 	{"link-raw-token", "does not percent-encode + / = in tokens"},
 	{"status-lower-case", "writes statuses in lower case"},
@@ -34,7 +34,7 @@ var guruShapes = []struct{ fault, does string }{
 	{"user-bare", "lists users with their fields at the top level"},
 	{"user-bare-uuid", "lists bare users everywhere, with UUIDs as their ids"},
 	{"mixed-case", "writes e-mails in different letter case in its lists"},
-	{"row-id-missing", "states no id of a row; its user has the e-mail"},
+	{"row-id-missing", "states no id of a row, but its user's e-mail"},
 	{"empty-array", "answers [] for an empty group"},
 	{"empty-body", "answers 200 without a body for an empty group"},
 	{"everyone-listed", "lists everyone in All Members, though it counts 0"},
@@ -45,7 +45,7 @@ var guruShapes = []struct{ fault, does string }{
 
 func guruBehaviours() []behaviour {
 	all := []behaviour{
-		{name: "documented", fault: "-", does: "answers as documented: 204 for an empty group, two groups of one name, agents without names"},
+		{name: "documented", fault: "-", does: "follows its documentation: 204 for an empty group, two groups with one name, agents without names"},
 		{
 			name: "usergroups-401", on: groups, from: 2, does: "answers 401 to /groups/usergroups; /members and /groups work",
 		},
@@ -57,11 +57,11 @@ func guruBehaviours() []behaviour {
 			name: "groups-gone", fault: "gone", on: groups, from: 2, does: "answers 410 to /groups/usergroups; /groups works",
 		},
 		{
-			name: "both-groups-404", does: "answers 404 to both paths of the groups",
+			name: "both-groups-404", does: "answers 404 to both lists of groups",
 			code: codes.FailedPrecondition, words: []string{"/groups/usergroups", "/groups: ", "404", "base URL"},
 		},
 		{
-			name: "groups-empty", does: "answers [] to both paths of the groups",
+			name: "groups-empty", does: "answers [] to both lists of groups",
 			code: codes.FailedPrecondition, words: []string{"/groups/usergroups", "/groups: ", "the list of groups is empty", "--sync-resource-types user"},
 		},
 		{
@@ -79,29 +79,29 @@ func guruBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"members", "an empty answer where a list belongs"},
 		},
 		{
-			name: "all-members-403", does: "answers 403 to the members of All Members, and to no other group's",
+			name: "all-members-403", does: "answers 403 only to the members of All Members",
 			code: codes.PermissionDenied, words: []string{"list the members of a group", "403", "All Members", "--sync-resource-types user"},
 		},
 		{
-			name: "all-members-404", does: "answers 404 to the members of All Members, and to no other group's",
+			name: "all-members-404", does: "answers 404 only to the members of All Members",
 			code: codes.FailedPrecondition, words: []string{"list the members of a group", "404", "All Members", "--sync-resource-types user"},
 		},
 		{
 			name: "announced-page-204",
-			does: "answers 204 to a page of members that the page before it announced",
-			code: codes.FailedPrecondition, words: []string{"list users", "/members", "announced more"}, but: "after the list has been read a second time",
+			does: "answers 204 to a page of members that the page before announced",
+			code: codes.FailedPrecondition, words: []string{"list users", "/members", "announced more"}, but: "after reading the list a second time",
 		},
 		{
 			name: "group-members-page-204", fault: "no-content", on: members, from: 2, size: &simulator.Size{Users: 150, GroupSizes: []int{150}, WithoutAllMembers: true},
-			does: "answers 204 to a page of a group's members that the page before it announced, and to the group's first page from then on",
+			does: "answers 204 to a page of a group's members that the page before announced, and then also to the first page",
 			code: codes.FailedPrecondition, words: []string{"list the members of a group", "announced more"},
 		},
 		{
-			name: "token-cycle", does: "leads from the last page of members to the first again",
+			name: "token-cycle", does: "links the last page of members to the first",
 			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself"},
 		},
 		{
-			name: "token-stuck", does: "leads from every page of members to itself",
+			name: "token-stuck", does: "links every page of members to itself",
 			code: codes.FailedPrecondition, words: []string{"list users", "repeats itself"},
 		},
 		{
@@ -117,20 +117,20 @@ func guruBehaviours() []behaviour {
 			code: codes.Internal, words: []string{"list users", "page", "index 2", "user"},
 		},
 		{
-			name: "group-vanished", warns: "group", does: "has deleted a group when its members are asked for: 404 on both",
-			but: "the group without grants, with a warning",
+			name: "group-vanished", warns: "group", does: "deletes a group before its members are read: 404 for both",
+			but: "the group has no grants, with a warning",
 		},
 		{
 			name: "group-members-404", does: "answers 404 to the members of every group that exists",
 			code: codes.FailedPrecondition, words: []string{"list the members of a group", "/members"},
 		},
 		{
-			name: "group-hidden", does: "answers 404 to a group and to its members, and lists it all the same",
+			name: "group-hidden", does: "answers 404 to a group and to its members, but still lists it",
 			code: codes.FailedPrecondition, words: []string{"list the members of a group", "group that exists"},
 		},
 		{
 			name: "group-hidden-paged", fault: "group-hidden", more: []simulator.Option{simulator.WithFault("groups-paged")},
-			does: "does so with a group that is on a later page of the list",
+			does: "answers 404 to a group and to its members, but still lists it on a later page",
 			code: codes.FailedPrecondition, words: []string{"list the members of a group", "group that exists"},
 		},
 		{

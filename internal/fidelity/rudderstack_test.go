@@ -8,25 +8,25 @@ import (
 
 // deviations of a paged SCIM list that a client must see through.
 var deviations = []struct{ fault, does string }{
-	{"items-per-page-wrong", "states 7 as itemsPerPage, whatever comes"},
+	{"items-per-page-wrong", "always states 7 as itemsPerPage"},
 	{"items-per-page-zero", "states 0 as itemsPerPage"},
 	{"items-per-page-null", "states null as itemsPerPage"},
 	{"items-per-page-missing", "states no itemsPerPage"},
 	{"start-index-zero-based", "counts startIndex from 0 in its answers"},
 	{"start-index-missing", "states no startIndex"},
-	{"total-of-page", "states the rows of the page as totalResults"},
+	{"total-of-page", "states the page's rows as totalResults"},
 	{"total-missing", "states no totalResults"},
 	{"total-string", "states totalResults as a string"},
-	{"total-too-low", "states half of the rows as totalResults"},
+	{"total-too-low", "states half the rows as totalResults"},
 	{"cap-100", "caps pages at 100 rows"},
 	{"cap-50", "caps pages at 50 rows"},
 	{"cap-7", "caps pages at 7 rows"},
-	{"wrap-around", "answers page one again past the end"},
+	{"wrap-around", "answers the first page again past the end"},
 	{"overlapping-windows", "begins each page 10 rows early"},
-	{"rows-alike", "lists up to five rows that sort alike in another order at each request"},
+	{"rows-alike", "lists up to five rows that sort alike, in another order at each request"},
 	{"past-end-refused", "answers 400 past the end"},
-	{"resources-missing", "leaves out Resources where there are no rows"},
-	{"resources-null", "states null as Resources where there are no rows"},
+	{"resources-missing", "leaves out Resources if there are no rows"},
+	{"resources-null", "states null as Resources if there are no rows"},
 	{"numeric-ids", "states ids as numbers beyond 2^53"},
 	{"string-booleans", `states booleans as "True" and "False"`},
 	{"string-emails", "states e-mails as plain strings"},
@@ -34,20 +34,20 @@ var deviations = []struct{ fault, does string }{
 	{"no-emails", "states no e-mails"},
 	{"no-active", "does not say whether a user is active"},
 	{"list-without-members", "lists groups without their members"},
-	{"members-on-request", "states members only of a group that is asked for with attributes=members"},
+	{"members-on-request", "shows members only of a single group, with attributes=members"},
 	{"members-null", "states null as the members of an empty group"},
 	{"members-missing", "states no members for an empty group"},
 	{"excluded-ignored", "ignores excludedAttributes"},
 	{"excluded-refused", "answers 400 to excludedAttributes"},
 	{"nested-groups", "has groups as members of groups"},
-	{"nested-cycle", "has groups that are members of each other in a circle"},
+	{"nested-cycle", "has groups that are members of each other in a cycle"},
 	{"members-odd-type", "states the type of members in odd letter case"},
-	{"members-ref-absolute", "states no type but an absolute $ref of members"},
-	{"members-ref-relative", "states no type but a relative $ref of members"},
-	{"members-ref-odd-case", "states no type but a $ref in odd letter case of members"},
+	{"members-ref-absolute", "states no type of members, but an absolute $ref"},
+	{"members-ref-relative", "states no type of members, but a relative $ref"},
+	{"members-ref-odd-case", "states no type of members, but a $ref in odd letter case"},
 	{"members-odd-type-ref", "states a type of members that is neither User nor Group, and a $ref"},
 	{"members-cut-off", "cuts the members of a group off at 50 in lists"},
-	{"members-bare", "states nothing but the id of members"},
+	{"members-bare", "states only the id of members"},
 	{"odd-case", "writes attribute names in odd letter case"},
 }
 
@@ -59,14 +59,14 @@ func rudderStackBehaviours() []behaviour {
 		},
 		{
 			name: "documented", fault: "-",
-			does: "answers as RFC 7643 and 7644 say: names in one field or in none, users who do not say whether they are active, two groups of one name",
+			does: "follows RFC 7643 and 7644: names in one field or none, users without `active`, two groups with one name",
 		},
 		{
-			name: "total-too-high", on: users, does: "states 5 rows more than there are as totalResults",
+			name: "total-too-high", on: users, does: "states a totalResults that is 5 too high",
 			code: codes.FailedPrecondition, words: []string{"list users", "totalResults", "230"},
 		},
 		{
-			name: "total-zero", on: users, does: "states 0 as totalResults above rows",
+			name: "total-zero", on: users, does: "states totalResults 0 and sends rows",
 			code: codes.FailedPrecondition, words: []string{"totalResults"},
 		},
 		{
@@ -74,23 +74,23 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.InvalidArgument, words: []string{"list users", "400", "count is above the maximum of 50"},
 		},
 		{
-			name: "start-index-ignored", on: users, does: "answers every request with page one",
+			name: "start-index-ignored", on: users, does: "answers every request with the first page",
 			code: codes.FailedPrecondition, words: []string{"list users", "230"},
 		},
 		{
-			name: "unstable-order", on: users, does: "lists in another order at each request",
+			name: "unstable-order", on: users, does: "lists rows in another order at each request",
 			code: codes.Aborted, words: []string{"list users", "run the sync again"},
 		},
 		{
 			name: "cursors", on: users, does: "pages by cursor (RFC 9865)",
-			code: codes.FailedPrecondition, words: []string{"nextCursor", "RFC 9865"}, but: "a cursor may be an index that loses rows, and RudderStack is documented to page by index",
+			code: codes.FailedPrecondition, words: []string{"nextCursor", "RFC 9865"}, but: "the cursor may be an index, and pages that do not overlap hide rows that move",
 		},
 		{
 			name: "page-aligned", on: users, does: "rounds startIndex down to the first row of a page",
-			code: codes.FailedPrecondition, words: []string{"list users", "rounds startIndex down"}, but: "pages that cannot overlap hide rows that move",
+			code: codes.FailedPrecondition, words: []string{"list users", "rounds startIndex down"}, but: "pages that do not overlap hide rows that move",
 		},
 		{
-			name: "page-aligned-of-20", on: users, does: "rounds startIndex down to the first row of a page of 20, and states the rows of the page as totalResults",
+			name: "page-aligned-of-20", on: users, does: "rounds startIndex down to the first row of a page of 20, and states the page's rows as totalResults",
 			code: codes.FailedPrecondition, words: []string{"list users", "rounds startIndex down"},
 		},
 		{
@@ -98,7 +98,7 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list users", "the answer is an error", "database is down"},
 		},
 		{
-			name: "endless", does: "lists new users page after page, without end", requests: 250,
+			name: "endless", does: "lists new users without end", requests: 250,
 			code: codes.FailedPrecondition, words: []string{"list users", "the list has no end"},
 		},
 		{
@@ -130,7 +130,7 @@ func rudderStackBehaviours() []behaviour {
 			code: codes.FailedPrecondition, words: []string{"list group memberships", "404"},
 		},
 		{
-			name: "members-unsupported", does: "answers 501 to /Groups with members, and lists groups without",
+			name: "members-unsupported", does: "answers 501 to /Groups with members, but lists groups without members",
 			code: codes.FailedPrecondition, words: []string{"list group memberships", "groups are listed"},
 		},
 		{
@@ -158,9 +158,9 @@ func rudderStackBehaviours() []behaviour {
 		case "unstable-order":
 			all[i].requests = 100
 		case "nested-cycle":
-			all[i].but = "as stated; between the groups of a circle the SDK derives nothing"
+			all[i].but = "the cycle is kept; the SDK derives no grants between its groups"
 		case "nested-groups":
-			all[i].but = "with the grants that follow"
+			all[i].but = "with the derived grants"
 		}
 	}
 	return all
@@ -170,5 +170,5 @@ func rudderStackBehaviours() []behaviour {
 // deserves a warning.
 var nobody = behaviour{
 	vendor: ofRudderStack, name: "no-users", fault: "-", size: &simulator.Size{}, warns: "no users",
-	does: "states 0 as totalResults: a directory of nobody", but: "with a warning",
+	does: "has no users: totalResults is 0", but: "with a warning",
 }

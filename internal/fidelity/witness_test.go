@@ -9,11 +9,11 @@ import (
 func witnessBehaviours() []behaviour {
 	all := []behaviour{
 		{
-			vendor: ofBoth, name: "members-of-other-ids", does: "names the members of groups by ids that no user has",
+			vendor: ofBoth, name: "members-of-other-ids", does: "names members by ids that no user has",
 			code: codes.FailedPrecondition, words: []string{"members of groups are no listed user or group", "230 users", "check that the credential may read all users"},
 		},
 		{
-			vendor: ofBoth, name: "one-user-listed", does: "lists one user of all who are in groups",
+			vendor: ofBoth, name: "one-user-listed", does: "lists only one of the users who are in groups",
 			code: codes.FailedPrecondition, words: []string{"members of groups are no listed user or group", "1 users"},
 		},
 		{
@@ -24,12 +24,12 @@ func witnessBehaviours() []behaviour {
 			vendor: ofGuru, name: "duplicate-rows", does: "lists users and groups twice, pages apart",
 		},
 		{
-			vendor: ofRudderStack, name: "duplicate-rows", does: "lists users and groups twice, pages apart, and counts them twice",
-			code: codes.Aborted, words: []string{"230 users were listed", "233"}, but: "users who are left out of a list look the same",
+			vendor: ofRudderStack, name: "duplicate-rows", does: "lists and counts users and groups twice, pages apart",
+			code: codes.Aborted, words: []string{"230 users were listed", "233"}, but: "a list that leaves users out looks the same",
 		},
 	}
 	all = append(all, behaviour{
-		vendor: ofGuru, name: "group-not-listed", does: "leaves a group out of both lists of groups, though its members' rows name it and it can be read",
+		vendor: ofGuru, name: "group-not-listed", does: "leaves a group out of both lists of groups, though members' rows name it and it can be read",
 		code: codes.FailedPrecondition, words: []string{"the list of groups lacks groups that users' own rows name", "may not see all groups"},
 	}, behaviour{
 		vendor: ofGuru, name: "member-not-listed", does: "leaves a member out of a group's list, though the member's row names the group",
@@ -41,42 +41,42 @@ func witnessBehaviours() []behaviour {
 	}
 	return append(all, []behaviour{
 		{
-			vendor: ofRudderStack, name: "errors-as-empty-lists", on: users, from: 2, does: "answers with totalResults 0, no rows, and errors or rows of another name beside them",
+			vendor: ofRudderStack, name: "errors-as-empty-lists", on: users, from: 2, does: "answers totalResults 0 and no rows, but also errors, or rows under another name",
 			code: codes.FailedPrecondition, words: []string{"list users", "no rows, but an error or another list beside them"},
 		},
 		{
-			vendor: ofGuru, name: "rows-name-all-groups", warm: true, connector: true, does: "names groups in members' rows that most of them are not in",
-			warns: "these rows are not relied on", but: "by the groups' lists, with a warning",
+			vendor: ofGuru, name: "rows-name-all-groups", warm: true, connector: true, does: "names groups in members' rows that most of those members are not in",
+			warns: "these rows are not relied on", but: "the groups' lists count, with a warning",
 		},
 		{
 			vendor: ofGuru, name: "rows-without-groups", fault: "-", silent: true, does: "names no groups in members' rows",
 		},
 		{
 			vendor: ofGuru, name: "usergroups-part", does: "lists groups at /groups that /groups/usergroups leaves out",
-			but: "with both lists' groups and, where one process reads them, a warning",
+			but: "with the groups of both lists, and with a warning if one process reads both",
 		},
 		{
 			vendor: ofGuru, name: "groups-of-one-user", does: "lists groups of a single user at /groups, but not at /groups/usergroups",
-			but: "without them: they are none of the team's own",
+			but: "without them, because they are not the team's groups",
 		},
 		{
-			vendor: ofGuru, name: "owner-not-listed", warm: true, does: "lists the members of the team without the user of the API token",
+			vendor: ofGuru, name: "owner-not-listed", warm: true, does: "leaves the user of the API token out of the list of members",
 			code: codes.FailedPrecondition, words: []string{"list users", "/members", "does not have the user whose API token reads it", "administrative role"},
-			but: "where one process reads the whole list",
+			but: "only if one process reads the whole list",
 		},
 		{
-			vendor: ofGuru, name: "owner-no-administrator", warm: true, does: "says that the user of the API token is no administrator",
+			vendor: ofGuru, name: "owner-no-administrator", warm: true, does: "says that the user of the API token is not an administrator",
 			warns: "not an administrator of the team", but: "with a warning",
 		},
 		{
-			vendor: ofGuru, name: "row-ids-of-their-own", does: "lists members whose rows have ids that are no addresses",
+			vendor: ofGuru, name: "row-ids-of-their-own", does: "lists members whose rows have ids that are not addresses",
 		},
 		{
-			vendor: ofGuru, name: "one-address-twice", warm: true, does: "lists two users with one address but for letter case",
+			vendor: ofGuru, name: "one-address-twice", warm: true, does: "lists two users whose addresses differ only in letter case",
 			code: codes.FailedPrecondition, words: []string{"list users", "another account", "letter case"},
 		},
 		{
-			vendor: ofGuru, name: "field-names-twice", does: "has a second field of the same name, but for letter case, in rows of members",
+			vendor: ofGuru, name: "field-names-twice", does: "sends members' rows with two fields whose names differ only in letter case",
 		},
 		{
 			vendor: ofGuru, name: "members-are-groups", does: "lists groups among the members of a group",
