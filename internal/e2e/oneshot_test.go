@@ -255,18 +255,23 @@ func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 	})
 }
 
-// TestCheckAsksForNothingThatItDoesNotRead shows that a check of a large directory
-// is as cheap as one of a small: it does not prefetch what a sync would read.
-func TestCheckAsksForNothingThatItDoesNotRead(t *testing.T) {
+// TestNothingIsPrefetchedForNothing shows that a run does not ask for members that
+// it will not read.
+func TestNothingIsPrefetchedForNothing(t *testing.T) {
 	t.Parallel()
-	eachSetup(t, func(t *testing.T, open newSetup) {
-		s := open(t, simulator.Size{Users: 400, Groups: 60, MembersPerGroup: 3})
-		p := start(t, fixture.Binary(t, s.Connector), s.Env, "check")
-		if code := p.wait(); code != 0 {
-			t.Fatalf("exit code %d: %s", code, p.lastLine())
-		}
-		if n := len(s.Requests()); n > 12 {
-			t.Errorf("%d requests were sent", n)
-		}
-	})
+	for argument, most := range map[string]int{"check": 12, "--skip-entitlements-and-grants": 20} {
+		t.Run(argument, func(t *testing.T) {
+			t.Parallel()
+			eachSetup(t, func(t *testing.T, open newSetup) {
+				s := open(t, simulator.Size{Users: 400, Groups: 60, MembersPerGroup: 3})
+				p := start(t, fixture.Binary(t, s.Connector), s.Env, argument)
+				if code := p.wait(); code != 0 {
+					t.Fatalf("exit code %d: %s", code, p.lastLine())
+				}
+				if n := len(s.Requests()); n > most {
+					t.Errorf("%d requests were sent, want at most %d", n, most)
+				}
+			})
+		})
+	}
 }

@@ -155,7 +155,7 @@ func (p *program[T]) read(ctx context.Context, dir string, timeout time.Duration
 	c, err := p.connect(ctx, cfg, cli.RunTimeOpts{
 		SelectedAuthMethod:  p.v.GetString("auth-method"),
 		SyncResourceTypeIDs: p.v.GetStringSlice("sync-resource-types"),
-	}, true)
+	}, !p.v.GetBool("skip-entitlements-and-grants")) // members would be prefetched for nothing
 	if err != nil {
 		return nil, err
 	}
