@@ -66,7 +66,7 @@ var layers = map[string]layer{
 			"google.golang.org/grpc", "google.golang.org/grpc/", "google.golang.org/protobuf/",
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper", "gopkg.in/yaml.v3", "github.com/agext/levenshtein",
 			"github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor", "golang.org/x/term",
-			"github.com/KimMachineGun/automemlimit/memlimit", "github.com/shirou/gopsutil/v4/disk",
+			"github.com/KimMachineGun/automemlimit/memlimit", "github.com/shirou/gopsutil/v4/disk", "github.com/cockroachdb/pebble/v2/vfs",
 		}),
 		forbidden: []string{"net/http", "unsafe"},
 	},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -198,6 +199,9 @@ func countStore(ctx context.Context, store c1zstore.Store) (counts connector.Cou
 // withStore unpacks a c1z into dir and calls read with it.
 func withStore(ctx context.Context, path, dir string, read func(c1zstore.Store) error) (err error) {
 	store, err := dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir))
+	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+		return err // of the disk
+	}
 	if err != nil {
 		return fmt.Errorf("is a damaged c1z (%w)", err)
 	}

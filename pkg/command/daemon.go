@@ -56,7 +56,7 @@ func (p *program[T]) service(ctx context.Context, sdk func() error) error {
 		return fmt.Errorf("%s: %w", p.info.Name, err)
 	}
 	go p.watchStart(dir.path)
-	go p.watchDisk(ctx, dir.path)
+	go p.watchDisk(ctx, dir.path, watchStore(false))
 	timeout, err := p.httpTimeout()
 	if err != nil {
 		return err
@@ -91,16 +91,21 @@ func reached(file string, limit time.Duration) bool {
 	return false
 }
 
-// watchDisk ends the process when its file system is full, where the SDK's store
-// would crash or never end. The connector fails most syncs before that.
-func (p *program[T]) watchDisk(ctx context.Context, dir string) {
+// watchDisk ends the process when its file system is full or fails, where the SDK's
+// store would crash or never end. The connector fails most syncs before the file
+// system is full.
+func (p *program[T]) watchDisk(ctx context.Context, dir string, broken <-chan error) {
+	var f *failure
 	select {
 	case <-watchSpace(ctx, dir):
-		f := p.noSpace(dir)
-		p.report(f)
-		os.Exit(f.code)
+		f = p.noSpace(dir)
+	case err := <-broken:
+		f = p.diskFailure(err, dir)
 	case <-ctx.Done():
+		return
 	}
+	p.report(f)
+	os.Exit(f.code)
 }
 
 // watchProgress ends the process when a sync makes no progress for the limit: the
@@ -144,15 +149,20 @@ func activityIn(dir string) (last time.Time, syncs bool) {
 	return last, syncs
 }
 
-// markActivity sets the time of a file, each second in which the connector is
+// markActivity makes the file that tells the daemon that its connector was called.
+// Then it sets the time of another file, each second in which the connector is
 // called, sends a request or waits as announced. It ends with the process. It does
-// not make the file, which the daemon removes when it ends.
-func markActivity(file string, w *watchdog) {
+// not make the second file, which the daemon removes when it ends.
+func markActivity(dir string, w *watchdog) {
+	tick := time.Tick(time.Second)
+	for os.WriteFile(filepath.Join(dir, reachedFile), nil, 0o600) != nil {
+		<-tick
+	}
 	last := int64(-1)
-	for range time.Tick(time.Second) {
+	for range tick {
 		if steps, waits := w.progress(); waits || steps != last {
 			last = steps
-			_ = os.Chtimes(file, time.Time{}, time.Now())
+			_ = os.Chtimes(filepath.Join(dir, activityFile), time.Time{}, time.Now())
 		}
 	}
 }

@@ -52,12 +52,23 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsNamed(t *testing.T) {
+// A fault of the disk of temporary files is not one of the file that is read.
+func TestAFaultOfTheDiskIsNamed(t *testing.T) {
 	t.Parallel()
 	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}
-	full := fmt.Errorf("pebble store close: save failed: %w", &os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC})
-	if end := failureOf("baton-test", p.explain(full, "/tmp/baton-test-1-2")); end.code != 8 || end.line != "baton-test: no space left for temporary files in /tmp; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system" {
-		t.Errorf("got %+v", end)
+	for _, row := range []struct {
+		err  error
+		code int
+		line string
+	}{
+		{&os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC}, 8, "baton-test: no space left for temporary files in /tmp; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system"},
+		{syscall.EDQUOT, 8, "baton-test: no space left for temporary files in /tmp; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system"},
+		{&os.LinkError{Op: "rename", Old: "/tmp/baton-test-1-2/x", New: "y", Err: syscall.EIO}, 2, "baton-test: cannot use temporary files in /tmp: rename /tmp/baton-test-1-2/x y: input/output error; look at the disk and the limit of open files, or point BATON_TMPDIR to another file system"},
+		{&os.PathError{Op: "open", Path: "/tmp/baton-test-1-22", Err: syscall.EIO}, 2, "baton-test: save failed: open /tmp/baton-test-1-22: input/output error"},
+	} {
+		if f := failureOf("baton-test", p.explain(fmt.Errorf("save failed: %w", row.err), "/tmp/baton-test-1-2")); f.code != row.code || f.line != row.line {
+			t.Errorf("%v: got %d: %s", row.err, f.code, f.line)
+		}
 	}
 }
 
@@ -71,9 +82,9 @@ func TestAFullDiskOfTheFileIsNamed(t *testing.T) {
 		line string
 	}{
 		{syscall.ENOSPC, 8, "baton-test: no space left for /srv/sync.c1z; it is as it was before; free some, and run again"},
-		{syscall.EACCES, 2, "baton-test: --file (BATON_FILE): the sync is finished, but cannot write /srv/sync.c1z: write /srv/sync.c1z.1.new: permission denied"},
+		{syscall.EACCES, 2, "baton-test: --file (BATON_FILE): cannot write /srv/sync.c1z: write /srv/sync.c1z.1.new: permission denied"},
 	} {
-		err := p.notPublished(&os.PathError{Op: "write", Path: "/srv/sync.c1z.1.new", Err: row.err}, "/srv/sync.c1z")
+		err := p.cannotWrite("file", "/srv/sync.c1z", &os.PathError{Op: "write", Path: "/srv/sync.c1z.1.new", Err: row.err})
 		if f := failureOf("baton-test", err); f.code != row.code || f.line != row.line {
 			t.Errorf("%v: got %d: %s", row.err, f.code, f.line)
 		}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 )
@@ -45,7 +44,7 @@ func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error
 	removeStaging(path)
 	probe, err := stage(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot write %s: %w", setting("file"), path, err)
+		return nil, p.cannotWrite("file", path, err)
 	}
 	probe.discard()
 	runs, err := syncRuns(ctx, path, dir)
@@ -53,8 +52,10 @@ func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error
 		err = withStore(ctx, path, dir, func(store c1zstore.Store) error { return checkOwner(ctx, store, p.info.Owns) })
 	}
 	switch {
-	case errors.Is(err, syscall.ENOSPC): // the file was to be unpacked
-		return nil, p.noSpace(dir)
+	case fileError(err, dir) != nil: // the file was to be unpacked
+		return nil, err
+	case fileError(err, folder) != nil:
+		return nil, fmt.Errorf("%s: cannot read %s: %w", setting("file"), path, err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %s %w; move it away or name another file", setting("file"), path, err)
 	}
@@ -146,8 +147,11 @@ func (s *staging) put(name string, mode os.FileMode, owner fs.FileInfo) error {
 	return nil
 }
 
-// discard removes the file.
+// discard removes the file, unless put has given it its final name.
 func (s *staging) discard() {
+	if s == nil {
+		return
+	}
 	_ = s.dir.Remove(s.name)
 	_ = s.file.Close()
 	_ = s.dir.Remove(s.name) // where an open file cannot be removed

@@ -116,6 +116,7 @@ func TestOnlyAnUnfinishedCopyIsRemoved(t *testing.T) {
 	run := invoke(t, newVendor(t))
 	in := func(name string) string { return filepath.Join(run.dir, name) }
 	write(t, in("sync.c1z.123.new"), "half a copy")
+	write(t, in("changes.csv.123.new"), "half a list")
 	write(t, in("sync.c1z.old.new"), "somebody's own")
 	write(t, in("sync.c1z.456.new"), "one that others can read, so no run made it")
 	write(t, in("precious"), "the end of a link")
@@ -125,7 +126,7 @@ func TestOnlyAnUnfinishedCopyIsRemoved(t *testing.T) {
 	if err := os.Symlink("precious", in("sync.c1z.789.new")); err != nil {
 		t.Fatal(err)
 	}
-	run.exits(0).leaves("precious", "sync.c1z", "sync.c1z.456.new", "sync.c1z.789.new", "sync.c1z.old.new")
+	run.env("BATON_CHANGES="+in("changes.csv")).exits(0).leaves("changes.csv", "precious", "sync.c1z", "sync.c1z.456.new", "sync.c1z.789.new", "sync.c1z.old.new")
 }
 
 // Names of files need not be UTF-8.

@@ -52,6 +52,12 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	if err := dir.use(); err != nil {
 		return err
 	}
+	broken := watchStore(true)
+	changes, err := p.stageChanges()
+	if err != nil {
+		return err
+	}
+	defer changes.discard()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan error, 1)
@@ -68,7 +74,7 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	}
 	go func() {
 		var err error
-		done, err = p.read(ctx, dir.path, timeout, dog)
+		done, err = p.read(ctx, dir.path, changes, timeout, dog)
 		ended <- err
 	}()
 	select {
@@ -78,6 +84,8 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 		if err = waitFor(ended, signals); err != nil {
 			err = p.noSpace(dir.path)
 		}
+	case err = <-broken: // the sync does not end
+		err = p.diskFailure(err, dir.path)
 	case <-stalled:
 		cancel(errStuck)
 		if err = waitFor(ended, signals); err != nil {
@@ -93,8 +101,8 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	if err != nil {
 		return p.explain(err, dir.path)
 	}
-	if err := done.publish(); err != nil {
-		return p.notPublished(err, done.target.path)
+	if err := p.publish(done); err != nil {
+		return err
 	}
 	done.summary.StartedAt, done.summary.EndedAt = began, time.Now()
 	p.print(&done.summary)
@@ -127,8 +135,9 @@ func waitFor(ended <-chan error, signals <-chan os.Signal) error {
 	return errStuck
 }
 
-// read syncs the vendor into a new c1z in dir and verifies that file.
-func (p *program[T]) read(ctx context.Context, dir string, timeout time.Duration, dog *watchdog) (*result, error) {
+// read syncs the vendor into a new c1z in dir and verifies that file. It writes the
+// changes since the last sync to changes, unless that is nil.
+func (p *program[T]) read(ctx context.Context, dir string, changes *staging, timeout time.Duration, dog *watchdog) (*result, error) {
 	file, err := p.openTarget(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -168,7 +177,7 @@ func (p *program[T]) read(ctx context.Context, dir string, timeout time.Duration
 	}
 	dog.step()
 	p.live.show("checking the file")
-	return p.verify(ctx, path, dir, c, warned, file)
+	return p.verify(ctx, path, dir, c, warned, file, changes)
 }
 
 // configuration decodes and validates the connector's own settings.
@@ -195,19 +204,13 @@ func (p *program[T]) noSpace(dir string) *failure {
 		"%s: %s in %s; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
 }
 
-// notPublished is the failure of a run that cannot replace the file at path.
-func (p *program[T]) notPublished(err error, path string) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
-			"%s: no space left for %s; it is as it was before; free some, and run again", p.info.Name, path)}
-	}
-	return fmt.Errorf("%s: the sync is finished, but cannot write %s: %w", setting("file"), path, err)
-}
-
-// explain turns the error of a sync into the run's failure. The SDK's error of a
-// full disk names its store, which is in the work directory dir.
+// explain turns the error of a sync into the run's failure. dir is the work
+// directory.
 func (p *program[T]) explain(err error, dir string) error {
-	if errors.Is(err, syscall.ENOSPC) {
+	if disk := fileError(err, dir); disk != nil {
+		return p.diskFailure(disk, dir)
+	}
+	if isFull(err) { // the store does not always name the file
 		return p.noSpace(dir)
 	}
 	return failureOf(p.info.Name, err)

@@ -24,20 +24,20 @@ type result struct {
 	// file is the new c1z in the work directory; it replaces target.
 	file   string
 	target *target
-	// changes is the new file of --changes; nil if none was asked for.
+	// changes is the new file of --changes; nil without the flag.
 	changes *staging
 }
 
 // verify opens the new c1z at path again, checks that it holds one finished
 // sync and compares it with the sync in --file. It fails if the sync must not
 // replace --file.
-func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected, warned *warnings, old *target) (*result, error) {
+func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected, warned *warnings, old *target, changes *staging) (*result, error) {
 	runs, err := syncRuns(ctx, path, dir)
 	if err != nil {
-		return nil, p.unreadable(err)
+		return nil, p.unreadable(err, dir)
 	}
 	if len(runs) != 1 || runs[0].ended.IsZero() {
-		return nil, p.unreadable(errors.New("it holds no finished sync"))
+		return nil, p.unreadable(errors.New("it holds no finished sync"), dir)
 	}
 	run := &runs[0]
 	found := c.counter.Take(run.id)
@@ -46,13 +46,13 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	var store c1zstore.Store
 	if old.last != nil || !run.agrees(found) {
 		if store, err = dotc1z.NewStore(ctx, path, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(dir)); err != nil {
-			return nil, p.unreadable(err)
+			return nil, p.unreadable(err, dir)
 		}
 		defer store.Close(ctx) //nolint:errcheck // it is only read
 	}
 	if !run.agrees(found) {
 		if found, err = countStore(ctx, store); err != nil {
-			return nil, p.unreadable(err)
+			return nil, p.unreadable(err, dir)
 		}
 	}
 	if err := p.checkNamed(ctx, path, dir); err != nil {
@@ -61,7 +61,7 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	if err := p.checkEmpty(run, old); err != nil {
 		return nil, err
 	}
-	out := &result{file: path, target: old, summary: summary{
+	out := &result{file: path, target: old, changes: changes, summary: summary{
 		Connector: p.info.Name, Version: p.version, File: p.v.GetString("file"), SyncID: run.id,
 		Counts:   newCounts(found),
 		Requests: c.stats.Requests(), Retries: c.stats.Retries(), Waited: c.stats.Waited().Seconds(),
@@ -73,25 +73,33 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 	return out, nil
 }
 
+// stageChanges makes the new file of --changes; nil without the flag.
+func (p *program[T]) stageChanges() (*staging, error) {
+	path := p.v.GetString(changesFlag)
+	if path == "" {
+		return nil, nil //nolint:nilnil // no file was asked for
+	}
+	removeStaging(path)
+	file, err := stage(path)
+	if err != nil {
+		return nil, p.cannotWrite(changesFlag, path, err)
+	}
+	return file, nil
+}
+
 // compareWith compares the new store with the sync in --file, and writes the file
 // of --changes.
 func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.Store, dir string, out *result) (err error) {
 	var rows *csv.Writer
-	if path := p.v.GetString(changesFlag); path != "" {
-		if out.changes, err = stage(path); err != nil {
-			return fmt.Errorf("%s: cannot write %s: %w", setting(changesFlag), path, err)
-		}
-		defer func() {
-			if err != nil {
-				out.changes.discard()
-			}
-		}()
-		out.summary.ChangesFile = path
+	if out.changes != nil {
+		out.summary.ChangesFile = p.v.GetString(changesFlag)
 		buffer := bufio.NewWriter(out.changes.file)
 		rows = csv.NewWriter(buffer)
 		defer func() {
 			rows.Flush()
-			err = errors.Join(err, rows.Error(), buffer.Flush())
+			if failed := errors.Join(rows.Error(), buffer.Flush()); failed != nil {
+				err = p.cannotWrite(changesFlag, out.summary.ChangesFile, failed)
+			}
 		}()
 		if err := rows.Write(changeColumns); err != nil {
 			return err
@@ -116,13 +124,26 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 
 // publish replaces the file of --changes, and then --file. If one fails, --file
 // is as it was before.
-func (r *result) publish() error {
-	if r.changes != nil {
-		if err := r.changes.put(filepath.Base(r.summary.ChangesFile), 0o600, nil); err != nil {
-			return fmt.Errorf("%s: %w", setting(changesFlag), err)
+func (p *program[T]) publish(r *result) error {
+	if path := r.summary.ChangesFile; path != "" {
+		if err := r.changes.put(filepath.Base(path), 0o600, nil); err != nil {
+			return p.cannotWrite(changesFlag, path, err)
 		}
 	}
-	return r.target.replace(r.file)
+	if err := r.target.replace(r.file); err != nil {
+		return p.cannotWrite("file", r.target.path, err)
+	}
+	return nil
+}
+
+// cannotWrite is the error of a run that cannot write the file at path, which a
+// setting names.
+func (p *program[T]) cannotWrite(flag, path string, err error) error {
+	if isFull(err) {
+		return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
+			"%s: no space left for %s; it is as it was before; free some, and run again", p.info.Name, path)}
+	}
+	return fmt.Errorf("%s: cannot write %s: %w", setting(flag), path, err)
 }
 
 // checkNamed fails if the sync has not found a resource of --sync-resources. The
@@ -140,7 +161,7 @@ func (p *program[T]) checkNamed(ctx context.Context, path, dir string) error {
 		})
 	})
 	if err != nil {
-		return p.unreadable(err)
+		return p.unreadable(err, dir)
 	}
 	for _, id := range ids {
 		if named, err := bid.ParseResourceBid(id); err == nil && !found[named.GetId().GetResource()] {
@@ -175,7 +196,10 @@ func (p *program[T]) checkEmpty(now *syncRun, old *target) error {
 	return nil
 }
 
-// unreadable is the failure of a run that cannot read its own result.
-func (p *program[T]) unreadable(err error) *failure {
+// unreadable is the failure of a run that cannot read its own result in dir.
+func (p *program[T]) unreadable(err error, dir string) *failure {
+	if disk := fileError(err, dir); disk != nil {
+		return p.diskFailure(disk, dir)
+	}
 	return &failure{code: int(codes.Internal), line: fmt.Sprintf("%s: the sync ended, but its file cannot be used: %v; run it again", p.info.Name, err)}
 }

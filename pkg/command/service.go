@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -73,10 +72,7 @@ func newServiceServer(name string, c *connected) *serviceServer {
 		s.daemon = true
 		s.free = func(ctx context.Context) (uint64, error) { return freeSpace(ctx, dir) }
 		s.dog.client.Store(c)
-		s.called = sync.OnceFunc(func() {
-			_ = os.WriteFile(filepath.Join(dir, reachedFile), nil, 0o600)
-			go markActivity(filepath.Join(dir, activityFile), &s.dog)
-		})
+		s.called = sync.OnceFunc(func() { go markActivity(dir, &s.dog) })
 	}
 	return s
 }

@@ -89,13 +89,7 @@ func (s *workDir) use() error {
 // remove deletes the directory, and its lock last. If that fails halfway, the
 // next run finds the lock and deletes the rest.
 func (s *workDir) remove() {
-	entries, err := s.entries()
-	for _, entry := range entries {
-		if entry.Name() != workDirLock {
-			err = errors.Join(err, s.root.RemoveAll(entry.Name()))
-		}
-	}
-	if err == nil {
+	if s.empty() == nil || s.empty() == nil { // a store may have made a file in the meantime
 		// Delete the lock while it is held, so that nobody takes it over. Windows
 		// cannot delete an open file.
 		if s.root.Remove(workDirLock) != nil {
@@ -106,6 +100,17 @@ func (s *workDir) remove() {
 	}
 	s.close()
 	_ = os.Remove(s.path) // where an open directory cannot be deleted
+}
+
+// empty deletes all but the lock.
+func (s *workDir) empty() error {
+	entries, err := s.entries()
+	for _, entry := range entries {
+		if entry.Name() != workDirLock {
+			err = errors.Join(err, s.root.RemoveAll(entry.Name()))
+		}
+	}
+	return err
 }
 
 // close unlocks the directory and leaves it.

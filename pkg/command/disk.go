@@ -1,0 +1,181 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// watchStore watches the file system of all stores that this process opens from now
+// on. It returns a channel with the first error after which a store (Pebble v2.1.5)
+// would end the process, with a stack trace or with exit code 1, or try again for
+// ever; if all is set, with the first error at all. From then on, no call returns.
+func watchStore(all bool) <-chan error {
+	failed := make(chan error, 1)
+	vfs.Default = &watchedFS{FS: vfs.Default, all: all, failed: failed}
+	return failed
+}
+
+// watchedFS is a file system whose calls do not return after one has failed. Links
+// may fail, because the store copies the file then. So may removals and reads.
+type watchedFS struct {
+	vfs.FS
+	all    bool
+	failed chan<- error
+	broken atomic.Bool
+}
+
+// check does not return if a call has failed. vital is set if the store does not
+// survive that. On a full disk it tries again for ever.
+func (w *watchedFS) check(err error, vital bool) {
+	failed := err != nil && !errors.Is(err, fs.ErrNotExist) && (w.all || vital || isFull(err))
+	if failed && w.broken.CompareAndSwap(false, true) {
+		w.failed <- err
+	}
+	if w.broken.Load() {
+		select {}
+	}
+}
+
+// isVital reports whether the store does not survive an error of a file that it
+// writes: its log or its list of files.
+func isVital(name string) bool {
+	base := filepath.Base(name)
+	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.manifest.")
+}
+
+// file watches a file that was opened.
+func (w *watchedFS) file(f vfs.File, err error, vital bool) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &watchedFile{f, w, vital}, nil
+}
+
+func (w *watchedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := w.FS.Create(name, category)
+	w.check(err, isVital(name))
+	return w.file(f, err, isVital(name))
+}
+
+func (w *watchedFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := w.FS.ReuseForWrite(from, to, category)
+	w.check(err, isVital(from))
+	return w.file(f, err, isVital(to))
+}
+
+func (w *watchedFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, options ...vfs.OpenOption) (vfs.File, error) {
+	f, err := w.FS.OpenReadWrite(name, category, options...)
+	w.check(err, isVital(name))
+	return w.file(f, err, isVital(name))
+}
+
+func (w *watchedFS) Open(name string, options ...vfs.OpenOption) (vfs.File, error) {
+	f, err := w.FS.Open(name, options...)
+	w.check(err, false)
+	return f, err
+}
+
+func (w *watchedFS) OpenDir(name string) (vfs.File, error) {
+	f, err := w.FS.OpenDir(name)
+	w.check(err, false)
+	return w.file(f, err, true)
+}
+
+func (w *watchedFS) Lock(name string) (io.Closer, error) {
+	lock, err := w.FS.Lock(name)
+	w.check(err, false)
+	return lock, err
+}
+
+func (w *watchedFS) List(dir string) ([]string, error) {
+	names, err := w.FS.List(dir)
+	w.check(err, false)
+	return names, err
+}
+
+func (w *watchedFS) MkdirAll(dir string, mode os.FileMode) error {
+	err := w.FS.MkdirAll(dir, mode)
+	w.check(err, false)
+	return err
+}
+
+func (w *watchedFS) Rename(from, to string) error {
+	err := w.FS.Rename(from, to)
+	w.check(err, isVital(from))
+	return err
+}
+
+func (w *watchedFS) Unwrap() vfs.FS { return w.FS }
+
+// watchedFile is a file that is written, or a directory that is synced.
+type watchedFile struct {
+	vfs.File
+	fs    *watchedFS
+	vital bool
+}
+
+func (f *watchedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.fs.check(err, f.vital)
+	return n, err
+}
+
+func (f *watchedFile) WriteAt(p []byte, offset int64) (int, error) {
+	n, err := f.File.WriteAt(p, offset)
+	f.fs.check(err, f.vital)
+	return n, err
+}
+
+func (f *watchedFile) Sync() error {
+	err := f.File.Sync()
+	f.fs.check(err, f.vital)
+	return err
+}
+
+func (f *watchedFile) SyncData() error {
+	err := f.File.SyncData()
+	f.fs.check(err, f.vital)
+	return err
+}
+
+func (f *watchedFile) SyncTo(length int64) (bool, error) {
+	full, err := f.File.SyncTo(length)
+	f.fs.check(err, f.vital)
+	return full, err
+}
+
+// diskFailure is the failure of a run that cannot use its work directory.
+func (p *program[T]) diskFailure(err error, dir string) *failure {
+	if isFull(err) {
+		return p.noSpace(dir)
+	}
+	return &failure{code: exitConfig, line: fmt.Sprintf(
+		"%s: cannot use temporary files in %s: %v; look at the disk and the limit of open files, or point BATON_TMPDIR to another file system", p.info.Name, filepath.Dir(dir), err)}
+}
+
+// isFull reports whether an error says that a file system or a quota is full.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// fileError returns the error of a file in dir, or of dir itself, that another error
+// holds; nil if it holds none.
+func fileError(err error, dir string) error {
+	in := func(path string) bool { return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator)) }
+	if e := (*fs.PathError)(nil); errors.As(err, &e) && in(e.Path) {
+		return e
+	}
+	if e := (*os.LinkError)(nil); errors.As(err, &e) && in(e.Old) {
+		return e
+	}
+	return nil
+}
