@@ -132,6 +132,11 @@ soak: export SOAK_MINUTES ?= 60
 soak: ## Sync 20 times (SOAK_SYNCS) from simulated vendors that fail often
 	go test -count=1 -timeout 6h -v -run '^TestSoak' ./internal/e2e
 
+.PHONY: faults
+faults: export FAULTS = all
+faults: ## Fail each disk call of a sync and of a service in turn (Linux, some minutes)
+	go test -count=1 -timeout 2h -v -run '^TestADiskThatFailsOnce' ./internal/e2e
+
 .PHONY: generate
 generate: build ## Write all generated files again
 	go generate ./...

@@ -51,6 +51,14 @@ type daemon struct {
 // its own showed nowhere.
 func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string, args ...string) *daemon {
 	t.Helper()
+	d := prepareDaemon(t, s, plane, env, args...)
+	d.run()
+	return d
+}
+
+// prepareDaemon is startDaemon without running it.
+func prepareDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string, args ...string) *daemon {
+	t.Helper()
 	d := &daemon{setup: s, plane: plane}
 	t.Cleanup(func() {
 		for _, violation := range plane.Violations() {
@@ -58,7 +66,7 @@ func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string
 		}
 		d.searched(t)
 	})
-	d.process = start(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
+	d.process = prepare(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
 		"BATON_CLIENT_ID=" + plane.ClientID(),
 		"BATON_CLIENT_SECRET=" + plane.ClientSecret(),
 		"SSL_CERT_FILE=" + plane.CAFile(),

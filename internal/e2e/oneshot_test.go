@@ -24,13 +24,21 @@ type oneShot struct {
 // earlier run.
 func (s *setup) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	t.Helper()
+	o := s.prepareSync(t, earlier, env...)
+	o.run()
+	return o
+}
+
+// prepareSync is sync without starting it.
+func (s *setup) prepareSync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
+	t.Helper()
 	o := &oneShot{}
 	if earlier != nil {
 		o.file, o.tmp = earlier.file, earlier.tmp
 	} else {
 		o.file, o.tmp = filepath.Join(t.TempDir(), "sync.c1z"), t.TempDir()
 	}
-	o.process = start(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
+	o.process = prepare(t, fixture.Binary(t, s.Connector), slices.Concat(s.Env, []string{
 		"BATON_FILE=" + o.file, "BATON_TMPDIR=" + o.tmp, "BATON_LOG_FORMAT=json",
 	}, env))
 	return o

@@ -19,7 +19,16 @@ import (
 // takes, so that only what never happens meets it.
 const maxWait = 5 * time.Minute
 
-func TestMain(m *testing.M) { os.Exit(fixture.Main(m)) }
+// launchEnv makes this test binary start a command whose disk calls a test decides
+// about. It names the command.
+const launchEnv = "E2E_LAUNCH"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(launchEnv); path != "" {
+		launch(path)
+	}
+	os.Exit(fixture.Main(m))
+}
 
 // output collects what a process writes. It is safe for concurrent use.
 type output struct {
