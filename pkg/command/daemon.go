@@ -15,10 +15,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// startLimit is how long a daemon may take to reach its child process, the
+// connector. If the child dies before, the SDK (v0.26.0) waits for ever. Tests set it.
+var startLimit = 30 * time.Second
+
 const (
-	// startLimit is how long a daemon may take to reach its child process, the
-	// connector. If the child dies before, the SDK (v0.26.0) waits for ever.
-	startLimit = 30 * time.Second
 	// reachedFile is a file in the work directory that the child makes at its
 	// first call.
 	reachedFile = "reached"

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +33,10 @@ const asConnector = "TEST_AS_CONNECTOR"
 // testStallLimit shortens the time without progress.
 const testStallLimit = "TEST_STALL_LIMIT"
 
+// testDeadConnector makes the child process of a daemon end before it serves, and
+// shortens the time that it may take to start.
+const testDeadConnector = "TEST_DEAD_CONNECTOR"
+
 // testFullDir names a directory whose file system is taken for full.
 const testFullDir = "TEST_FULL_DIR"
 
@@ -47,6 +52,12 @@ func TestMain(m *testing.M) {
 		}
 		if limit, err := time.ParseDuration(os.Getenv(testStallLimit)); err == nil {
 			stallLimit = limit
+		}
+		if os.Getenv(testDeadConnector) != "" {
+			if slices.Contains(os.Args, "_connector-service") {
+				os.Exit(1)
+			}
+			startLimit = time.Second
 		}
 		Run("1.2.3", connector.Info{Name: "baton-test", DisplayName: "Test", Description: "A test."}, testSchema, newTestSource)
 		os.Exit(0)

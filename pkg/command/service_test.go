@@ -142,6 +142,13 @@ func TestAConnectorThatIsNotReachedIsNoticed(t *testing.T) {
 	}
 }
 
+// An orchestrator would see a process that lives.
+func TestADaemonWhoseConnectorDiesAtItsStartEnds(t *testing.T) {
+	t.Parallel()
+	plane := controlplane.Start(t)
+	serve(t, newVendor(t), plane).env(testDeadConnector + "=1").exits(int(codes.Unavailable)).says("did not start within 1s")
+}
+
 // A gateway's error in front of C1's token endpoint says nothing about the
 // credential.
 func TestAnOutageOfC1IsNotARefusedCredential(t *testing.T) {
@@ -191,6 +198,12 @@ func TestWhatARefusalByC1Is(t *testing.T) {
 	}
 }
 
+// serve prepares a daemon.
+func serve(t *testing.T, v *vendor, plane *controlplane.Plane) *invocation {
+	t.Helper()
+	return invoke(t, v).env("BATON_CLIENT_ID="+plane.ClientID(), "BATON_CLIENT_SECRET="+plane.ClientSecret(), "SSL_CERT_FILE="+plane.CAFile())
+}
+
 // C1 would see a running sync without end, and Kubernetes a process that is ready.
 func TestADaemonWhoseSyncHangsEnds(t *testing.T) {
 	t.Parallel()
@@ -198,8 +211,7 @@ func TestADaemonWhoseSyncHangsEnds(t *testing.T) {
 	v.at("/groups", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"rows": [{"id": "hang"}], "last": true}`))
 	})
-	run := invoke(t, v).env("BATON_CLIENT_ID="+plane.ClientID(), "BATON_CLIENT_SECRET="+plane.ClientSecret(), "SSL_CERT_FILE="+plane.CAFile(),
-		"BATON_OUTAGE_MINUTES=1", testStallLimit+"=2s", "BATON_HTTP_TIMEOUT_SECONDS=1")
+	run := serve(t, v, plane).env("BATON_OUTAGE_MINUTES=1", testStallLimit+"=2s", "BATON_HTTP_TIMEOUT_SECONDS=1")
 	plane.Enqueue(controlplane.FullSync())
 	run.exits(exitStalled).says("no progress for 3s")
 }
