@@ -48,8 +48,9 @@ func TestARunThatIsStoppedAtAnyMomentLosesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Before its handlers are in place, Go ends with 2 after SIGQUIT.
-		if code != 0 && code != 128+int(signal) && (code != 2 || signal != syscall.SIGQUIT) {
+		// Before its handlers are in place, Go prints a trace after SIGQUIT and ends
+		// with 2. If package variables are not yet set, Go may crash at that (139).
+		if code != 0 && code != 128+int(signal) && (signal != syscall.SIGQUIT || code != 2 && code != 139) {
 			t.Errorf("%s after %v: exit code %d\n%s", signal, at, code, stopped.stderr.String())
 		}
 		changed := !bytes.Equal(before, after)
