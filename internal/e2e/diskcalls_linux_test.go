@@ -22,7 +22,7 @@ import (
 // diskCall is a system call of a watched process that names a file or directory.
 type diskCall struct {
 	// kind is the kind of fault that it can meet: open, write, sync, rename,
-	// remove or attribute.
+	// remove, mode or owner.
 	kind string
 	// path is what it is about; to is the new name of a rename. Both are relative to
 	// the directory that is watched.
@@ -75,8 +75,8 @@ var diskCalls = map[int]argument{
 	unix.SYS_LINKAT:          {kind: "rename", dir: 0, path: 1, toDir: 2, to: 3},
 	unix.SYS_UNLINKAT:        {kind: "remove", dir: 0, path: 1},
 	unix.SYS_MKDIRAT:         {kind: "open", dir: 0, path: 1},
-	unix.SYS_FCHMOD:          {kind: "attribute", dir: 0, path: -1},
-	unix.SYS_FCHOWN:          {kind: "attribute", dir: 0, path: -1},
+	unix.SYS_FCHMOD:          {kind: "mode", dir: 0, path: -1},
+	unix.SYS_FCHOWN:          {kind: "owner", dir: 0, path: -1},
 }
 
 // diskWatch decides about the disk calls of a process and its children below

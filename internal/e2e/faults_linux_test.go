@@ -23,12 +23,13 @@ var allFaults = os.Getenv("FAULTS") == "all"
 
 // diskErrors are what the calls of each kind fail with.
 var diskErrors = map[string][]unix.Errno{
-	"sync":      {unix.EIO},
-	"rename":    {unix.EIO},
-	"open":      {unix.EMFILE, unix.EACCES},
-	"write":     {unix.ENOSPC, unix.EIO},
-	"remove":    {unix.EIO},
-	"attribute": {unix.EPERM},
+	"sync":   {unix.EIO},
+	"rename": {unix.EIO},
+	"open":   {unix.EMFILE, unix.EACCES},
+	"write":  {unix.ENOSPC, unix.EIO},
+	"remove": {unix.EIO},
+	"mode":   {unix.EPERM},
+	"owner":  {unix.EPERM},
 }
 
 // diskFault is the failure of one call.
@@ -202,6 +203,28 @@ func TestANewFileIsOnTheDiskBeforeItsName(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestAFileThatCannotKeepItsOwnerIsPrivate shows what becomes of a file of somebody
+// else that all may read and write: the new file, whose owner is another, names people.
+func TestAFileThatCannotKeepItsOwnerIsPrivate(t *testing.T) {
+	t.Parallel()
+	s := startSetup(t, "baton-"+fixture.Guru, faulty)
+	refused := 0
+	o, _ := s.watchedSync(t, nil, func(call diskCall) unix.Errno {
+		if call.kind == "owner" {
+			refused++
+			return unix.EPERM
+		}
+		return 0
+	})
+	if err := os.Chmod(o.file, 0o666); err != nil { //nolint:gosec // a trap
+		t.Fatal(err)
+	}
+	o.succeeds(t, s.Now())
+	if info, err := os.Stat(o.file); err != nil || info.Mode().Perm() != 0o600 || refused == 0 {
+		t.Errorf("the file has the mode %v (%v), after %d refusals", info.Mode(), err, refused)
 	}
 }
 

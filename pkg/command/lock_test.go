@@ -3,6 +3,8 @@
 package command
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -41,5 +43,50 @@ func TestALockOnAFileThatLostItsNameIsTakenAgain(t *testing.T) {
 		if again, err := lock(f, dir, row.name); err != nil || again != row.again {
 			t.Errorf("%s: lock says again %v, %v; want %v", row.name, again, err, row.again)
 		}
+	}
+}
+
+// In a directory that all share, the name of a lock may stand for anything.
+func TestOnlyAPlainFileOfTheUsersOwnIsLocked(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close() //nolint:errcheck // nothing is written through it
+	in := func(name string) string { return filepath.Join(path, name) }
+	write(t, in("own"), "")
+	write(t, in("open to all"), "")
+	for _, err := range []error{
+		os.Chmod(in("open to all"), 0o666), //nolint:gosec // what somebody may have made
+		os.Symlink("own", in("link")),
+		os.Symlink("absent", in("link to nothing")),
+		os.Mkdir(in("directory"), 0o700),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := acquire(dir, "own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close() //nolint:errcheck // empty
+	for name, want := range map[string]error{
+		"own": errLocked, "new": nil, "open to all": errForeign, "directory": errForeign,
+		// Not even the end of the link is locked, or this would find that it is.
+		"link": errForeign, "link to nothing": errForeign,
+	} {
+		f, err := acquire(dir, name)
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+	if _, err := os.Lstat(in("absent")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the end of a link was made: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ package command
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -12,11 +13,17 @@ import (
 // the end of the process, releases the lock.
 //
 // It fails with errLocked if the file is locked already, by this process or
-// another. It fails with errForeign unless the file is a plain one that only this
-// user may use: in a shared directory, anybody may have made it.
+// another. It fails with errForeign, and neither opens nor locks anything, if the
+// name stands for something else than a plain file that only this user may use: in a
+// shared directory, anybody may have made it.
 func acquire(dir *os.Root, name string) (*os.File, error) {
 	for {
-		f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			if f, err = openPrivate(dir, name); errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -29,6 +36,27 @@ func acquire(dir *os.Root, name string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// openPrivate opens a plain file that only this user may use. It fails with
+// fs.ErrNotExist if there is none, also if it goes meanwhile.
+func openPrivate(dir *os.Root, name string) (*os.File, error) {
+	there, err := dir.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !there.Mode().IsRegular() || !ownedByUs(there) || !isPrivate(there) {
+		return nil, errForeign
+	}
+	f, err := dir.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if held, err := f.Stat(); err != nil || !os.SameFile(held, there) {
+		_ = f.Close()
+		return nil, fs.ErrNotExist
+	}
+	return f, nil
 }
 
 // lock locks an open file. It returns again if the name now stands for another
@@ -45,13 +73,8 @@ func lock(f *os.File, dir *os.Root, name string) (again bool, err error) {
 		return false, err
 	}
 	there, err := dir.Lstat(name)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
-	case err != nil:
-		return false, err
-	case !there.Mode().IsRegular() || !ownedByUs(held) || !isPrivate(held):
-		return false, errForeign
 	}
-	return !os.SameFile(held, there), nil
+	return err == nil && !os.SameFile(held, there), err
 }

@@ -63,5 +63,6 @@ func renameOpen(f *os.File, dir *os.Root, from, to string) error {
 	return dir.Rename(from, to)
 }
 
-// isPrivate reports whether only its owner may use a file or directory.
+// isPrivate reports whether only its owner may use a file or directory. Those that a
+// run makes have the modes 0600 and 0700; some file systems show others.
 func isPrivate(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 == 0 }
