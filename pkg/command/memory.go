@@ -24,6 +24,9 @@ const (
 // limitMemory sets the soft memory limit, to less in a small container. It does
 // not change the user's GOMEMLIMIT.
 func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		_ = os.Unsetenv("GOMEMLIMIT") // memlimit takes an empty value for the user's limit
+	}
 	provider := func() (uint64, error) {
 		if limit, err := memlimit.FromCgroup(); err == nil {
 			return min(softLimit, uint64(float64(limit)*containerShare)), nil
