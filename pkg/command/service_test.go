@@ -3,10 +3,13 @@ package command
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,12 +211,32 @@ func serve(t *testing.T, v *vendor, plane *controlplane.Plane) *invocation {
 func TestADaemonWhoseSyncHangsEnds(t *testing.T) {
 	t.Parallel()
 	plane, v := controlplane.Start(t), newVendor(t)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // it listens on TCP
+	_ = listener.Close()
+	ready := func() bool {
+		response, err := http.Get("http://127.0.0.1:" + port + "/ready") //nolint:noctx // bounded by the daemon
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}
+	var wasReady atomic.Bool
 	v.at("/groups", func(w http.ResponseWriter, _ *http.Request) {
+		wasReady.Store(ready())
 		_, _ = w.Write([]byte(`{"rows": [{"id": "hang"}], "last": true}`))
 	})
-	run := serve(t, v, plane).env("BATON_OUTAGE_MINUTES=1", testStallLimit+"=2s", "BATON_HTTP_TIMEOUT_SECONDS=1")
+	run := serve(t, v, plane).env("BATON_HEALTH_CHECK=true", "BATON_HEALTH_CHECK_PORT="+port,
+		"BATON_OUTAGE_MINUTES=1", testStallLimit+"=2s", "BATON_HTTP_TIMEOUT_SECONDS=1")
 	plane.Enqueue(controlplane.FullSync())
 	run.exits(exitStalled).says("no progress for 3s")
+	if !wasReady.Load() || ready() {
+		t.Errorf("the daemon was ready before: %v; after its end: %v", wasReady.Load(), ready())
+	}
 }
 
 // An idle daemon waits for tasks for days.
