@@ -123,7 +123,7 @@ func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 			code := stopped.ends()
 			answer()
 			s.OnRequest(nil)
-			if line := s.Connector + ": interrupted; " + stopped.file + " is as it was before; run the same command again"; code != want || stopped.lastLine() != line {
+			if line := s.Connector + ": interrupted; " + stopped.file + " is unchanged; run the same command again"; code != want || stopped.lastLine() != line {
 				t.Errorf("%s: exit code %d, want %d; it said %s", signal, code, want, stopped.lastLine())
 			}
 			stopped.leaves(t)
@@ -189,7 +189,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		whole.succeeds(t, s.Now())
 		target := s.GroupIDs()[3]
 		run := s.sync(t, whole, "BATON_SYNC_RESOURCES=bid:r:group/"+target)
-		if code := run.wait(); code != 10 || !strings.Contains(run.lastLine(), "this run is limited by --sync-resources (BATON_SYNC_RESOURCES); give it a file of its own") {
+		if code := run.wait(); code != 10 || !strings.Contains(run.lastLine(), "--sync-resources (BATON_SYNC_RESOURCES) limits this run; use a separate file") {
 			t.Fatalf("exit code %d: %s", code, run.lastLine())
 		}
 		fixture.CompareTruth(t, run.file, s.Now())

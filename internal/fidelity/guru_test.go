@@ -139,7 +139,7 @@ func guruBehaviours() []behaviour {
 		},
 		{
 			name: "members-204", on: users, from: 2, does: "answers 204 to the list of members",
-			code: codes.FailedPrecondition, words: []string{"/members", "cannot be the whole truth"},
+			code: codes.FailedPrecondition, words: []string{"/members", "this list is incomplete"},
 		},
 		{
 			name: "collection-token", does: "says that the token is a collection's",

@@ -10,15 +10,15 @@ func witnessBehaviours() []behaviour {
 	all := []behaviour{
 		{
 			vendor: ofBoth, name: "members-of-other-ids", does: "names members by ids that no user has",
-			code: codes.FailedPrecondition, words: []string{"members of groups are no listed user or group", "230 users", "check that the credential may read all users"},
+			code: codes.FailedPrecondition, words: []string{"members of groups are not listed as users or groups", "230 users", "check that the credential may read all users"},
 		},
 		{
 			vendor: ofBoth, name: "one-user-listed", does: "lists only one of the users who are in groups",
-			code: codes.FailedPrecondition, words: []string{"members of groups are no listed user or group", "1 users"},
+			code: codes.FailedPrecondition, words: []string{"members of groups are not listed as users or groups", "1 users"},
 		},
 		{
 			vendor: ofRudderStack, name: "no-user-listed", does: "lists no users, but groups with members",
-			code: codes.FailedPrecondition, words: []string{"members of groups are no listed user or group", "0 users"},
+			code: codes.FailedPrecondition, words: []string{"members of groups are not listed as users or groups", "0 users"},
 		},
 		{
 			vendor: ofGuru, name: "duplicate-rows", does: "lists users and groups twice, pages apart",
@@ -46,7 +46,7 @@ func witnessBehaviours() []behaviour {
 		},
 		{
 			vendor: ofGuru, name: "rows-name-all-groups", warm: true, connector: true, does: "names groups in members' rows that most of those members are not in",
-			warns: "these rows are not relied on", but: "the groups' lists count, with a warning",
+			warns: "the sync ignores these rows", but: "the groups' lists count, with a warning",
 		},
 		{
 			vendor: ofGuru, name: "rows-without-groups", fault: "-", silent: true, does: "names no groups in members' rows",
@@ -73,7 +73,7 @@ func witnessBehaviours() []behaviour {
 		},
 		{
 			vendor: ofGuru, name: "one-address-twice", warm: true, does: "lists two users whose addresses differ only in letter case",
-			code: codes.FailedPrecondition, words: []string{"list users", "another account", "letter case"},
+			code: codes.FailedPrecondition, words: []string{"list users", "an earlier account", "letter case"},
 		},
 		{
 			vendor: ofGuru, name: "field-names-twice", does: "sends members' rows with two fields whose names differ only in letter case",

@@ -183,7 +183,7 @@ func (p *program[T]) untilInReach(ctx context.Context, limit time.Duration, sdk 
 			return err
 		}
 		if time.Since(began)+pause > limit {
-			return status.Errorf(codes.Unavailable, "%s: C1 has been out of reach for %s: %s; check the network and that BATON_CLIENT_ID names your tenant, and start it again",
+			return status.Errorf(codes.Unavailable, "%s: C1 has been unreachable for %s: %s; check the network and that BATON_CLIENT_ID names your tenant, and start it again",
 				p.info.Name, time.Since(began).Round(time.Second), reason)
 		}
 		select {

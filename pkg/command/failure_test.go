@@ -81,7 +81,7 @@ func TestAFullDiskOfTheFileIsNamed(t *testing.T) {
 		code int
 		line string
 	}{
-		{syscall.ENOSPC, 8, "baton-test: no space left for /srv/sync.c1z; it is as it was before; free some, and run again"},
+		{syscall.ENOSPC, 8, "baton-test: no space left for /srv/sync.c1z; the file is unchanged; free some space and run it again"},
 		{syscall.EACCES, 2, "baton-test: --file (BATON_FILE): cannot write /srv/sync.c1z: write /srv/sync.c1z.1.new: permission denied"},
 	} {
 		err := p.cannotWrite("file", "/srv/sync.c1z", &os.PathError{Op: "write", Path: "/srv/sync.c1z.1.new", Err: row.err})

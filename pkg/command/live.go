@@ -108,7 +108,7 @@ func (l *liveLine) because(reason string) string {
 	if strings.HasPrefix(reason, "429 ") {
 		return l.vendor + " limits requests"
 	}
-	return l.vendor + " is out of reach (" + reason + ")"
+	return l.vendor + " is unreachable (" + reason + ")"
 }
 
 // progressText describes the progress of a phase that has taken so long.

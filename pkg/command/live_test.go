@@ -34,8 +34,8 @@ func TestTheLiveLineSaysWhatItWaitsFor(t *testing.T) {
 	l := &liveLine{vendor: "Guru"}
 	for reason, want := range map[string]string{
 		"429 Too Many Requests":   "Guru limits requests",
-		"503 Service Unavailable": "Guru is out of reach (503 Service Unavailable)",
-		"connection refused":      "Guru is out of reach (connection refused)",
+		"503 Service Unavailable": "Guru is unreachable (503 Service Unavailable)",
+		"connection refused":      "Guru is unreachable (connection refused)",
 	} {
 		if got := l.because(reason); got != want {
 			t.Errorf("%s: got %q, want %q", reason, got, want)

@@ -195,7 +195,7 @@ func (p *program[T]) interrupted(by os.Signal) *failure {
 	if number, ok := by.(syscall.Signal); ok {
 		code = 128 + int(number)
 	}
-	return &failure{code: code, line: fmt.Sprintf("%s: interrupted; %s is as it was before; run the same command again", p.info.Name, p.v.GetString("file"))}
+	return &failure{code: code, line: fmt.Sprintf("%s: interrupted; %s is unchanged; run the same command again", p.info.Name, p.v.GetString("file"))}
 }
 
 // noSpace is the failure of a run whose work directory is full.

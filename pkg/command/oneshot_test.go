@@ -227,7 +227,7 @@ func TestAnInterruptedSyncSaysSo(t *testing.T) {
 				if code := run.wait(); code != row.code {
 					t.Errorf("exit code %d, want %d", code, row.code)
 				}
-				run.says("interrupted; " + run.file + " is as it was before; run the same command again")
+				run.says("interrupted; " + run.file + " is unchanged; run the same command again")
 				run.leaves()
 				v.at("", nil)
 				run.again().exits(0)
@@ -405,7 +405,7 @@ func TestALimitedSyncIsToldToTakeAFileOfItsOwn(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t)).exits(0)
 	run.again().env("BATON_SKIP_ENTITLEMENTS_AND_GRANTS=true").exits(10).
-		says("this run is limited by --skip-entitlements-and-grants (BATON_SKIP_ENTITLEMENTS_AND_GRANTS); give it a file of its own")
+		says("--skip-entitlements-and-grants (BATON_SKIP_ENTITLEMENTS_AND_GRANTS) limits this run; use a separate file")
 }
 
 // Who reviews access asks first what is new.

@@ -141,7 +141,7 @@ func (p *program[T]) publish(r *result) error {
 func (p *program[T]) cannotWrite(flag, path string, err error) error {
 	if isFull(err) {
 		return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
-			"%s: no space left for %s; it is as it was before; free some, and run again", p.info.Name, path)}
+			"%s: no space left for %s; the file is unchanged; free some space and run it again", p.info.Name, path)}
 	}
 	return fmt.Errorf("%s: cannot write %s: %w", setting(flag), path, err)
 }
@@ -185,7 +185,7 @@ func (p *program[T]) checkEmpty(now *syncRun, old *target) error {
 			advice := "check the credential's rights"
 			for _, name := range []string{"sync-resources", "sync-resource-types", "skip-entitlements-and-grants"} {
 				if p.given(name) {
-					advice = fmt.Sprintf("this run is limited by %s; give it a file of its own", setting(name))
+					advice = fmt.Sprintf("%s limits this run; use a separate file", setting(name))
 				}
 			}
 			return &failure{code: int(codes.Aborted), line: fmt.Sprintf(

@@ -153,7 +153,7 @@ func (s *serviceServer) ListGrants(ctx context.Context, request *v2.GrantsServic
 func (s *serviceServer) checkSpace(ctx context.Context) error {
 	s.dog.step()
 	if free, err := s.free(ctx); err == nil && free < minServiceSpace {
-		return status.Errorf(codes.ResourceExhausted, "%s: %s: %d MB are free for a sync and it needs at least %d MB; free some, or point BATON_TMPDIR to another file system",
+		return status.Errorf(codes.ResourceExhausted, "%s: %s: only %d MB are free, and a sync needs at least %d MB; free some space, or point BATON_TMPDIR to another file system",
 			s.name, errNoSpace, free>>20, minServiceSpace>>20)
 	}
 	return nil

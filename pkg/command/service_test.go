@@ -170,7 +170,7 @@ func TestAnOutageOfC1IsNotARefusedCredential(t *testing.T) {
 		}
 		tries = 0
 		err = p.untilInReach(t.Context(), 15*time.Minute, func() error { tries++; return down })
-		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "C1 has been out of reach for 1") || !strings.Contains(err.Error(), "503") {
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "C1 has been unreachable for 1") || !strings.Contains(err.Error(), "503") {
 			t.Errorf("an outage that does not end: %v", err)
 		}
 		if tries < 15 || tries > 25 {

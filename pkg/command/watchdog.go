@@ -79,6 +79,6 @@ func (w *watchdog) doing() string {
 // stalled is the failure of a run that makes no progress.
 func (p *program[T]) stalled(w *watchdog) *failure {
 	return &failure{code: exitStalled, line: fmt.Sprintf(
-		"%s: no progress for %s (%s): neither a request nor a call of the syncer; %s is as it was before; run it again with --log-level debug, and report what it says",
+		"%s: no progress for %s (%s): no request and no call of the syncer; %s is unchanged; run it again with --log-level debug, and report what it says",
 		p.info.Name, w.limit, w.doing(), p.v.GetString("file"))}
 }

@@ -51,5 +51,5 @@ func TestASyncThatHangsExitsWithItsOwnCode(t *testing.T) {
 		_, _ = w.Write([]byte(`{"rows": [{"id": "hang"}], "last": true}`))
 	})
 	run := invoke(t, v).env(testStallLimit+"=100ms", "BATON_HTTP_TIMEOUT_SECONDS=1")
-	run.exits(exitStalled).says("no progress for 1.1s", run.file+" is as it was before").leaves()
+	run.exits(exitStalled).says("no progress for 1.1s", run.file+" is unchanged").leaves()
 }

@@ -83,7 +83,7 @@ func (l *listing) countFault(what string) error {
 	if !l.complete() || l.total <= len(l.ids) {
 		return nil
 	}
-	return errorf(codes.Aborted, "%s %s were listed, but the vendor counts %s on every page: rows moved while they were read, or are left out; run the sync again; if it ends so again, report this message to the vendor",
+	return errorf(codes.Aborted, "%s %s were listed, but the vendor counts %s on every page: rows moved during the sync, or are missing; run the sync again; if it fails again, report this message to the vendor",
 		Thousands(len(l.ids)), what, Thousands(l.total))
 }
 
@@ -209,11 +209,11 @@ func (o *observation) closed(ctx context.Context, page uint64) error {
 	}
 	such := strings.Join(o.examples, " or ")
 	if 2*o.unlisted >= o.members {
-		return errorf(codes.FailedPrecondition, "%s of %s members of groups are no listed user or group (their ids look like %s; %s users and %s groups are listed): "+
+		return errorf(codes.FailedPrecondition, "%s of %s members of groups are not listed as users or groups (their ids look like %s; %s users and %s groups are listed): "+
 			"the list of users is not complete, or names people otherwise than the groups do; check that the credential may read all users; if it may, report this message",
 			Thousands(o.unlisted), Thousands(o.members), such, Thousands(len(o.users.ids)), Thousands(len(o.groups.ids)))
 	}
-	ctxzap.Extract(ctx).Warn("members of groups are no listed user or group: they have joined since, or the list of users is not complete",
+	ctxzap.Extract(ctx).Warn("members of groups are not listed as users or groups: they joined during the sync, or the list of users is incomplete",
 		zap.Int("unlisted", o.unlisted), zap.Int("members", o.members), zap.String("their_ids_look_like", such))
 	return nil
 }

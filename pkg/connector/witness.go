@@ -218,7 +218,7 @@ func (f *contradictions) judge(ctx context.Context, source directory.Source) err
 	case missing == 0:
 		return nil
 	case 2*missing > f.stated:
-		ctxzap.Extract(ctx).Warn("users' own rows name groups whose lists lack most of them: these rows are not relied on; compare a group with the vendor's own pages",
+		ctxzap.Extract(ctx).Warn("users' own rows name groups whose lists lack most of them: the sync ignores these rows; compare a group with the vendor's own pages",
 			zap.Int("stated", f.stated), zap.Int("missing", missing))
 		return nil
 	}
@@ -300,7 +300,7 @@ func (f *contradictions) readAgain(ctx context.Context, source directory.Source)
 		return err
 	}
 	return errorf(codes.FailedPrecondition, "groups' lists lack %s of %s memberships that users' own rows state, on a second reading too (groups: %s, such as %s): "+
-		"those lists are not whole; check that the credential may read all groups, and run the sync again; if it ends so again, report this message",
+		"those lists are not whole; check that the credential may read all groups, and run the sync again; if it fails again, report this message",
 		Thousands(still), Thousands(f.stated), Thousands(len(groups)), least(groups))
 }
 

@@ -10,7 +10,7 @@ import (
 
 // ErrCursor is the error of a cursor that the source did not make, or made for
 // another list. pkg/connector gives it the code InvalidArgument.
-var ErrCursor = errors.New("the page token is not of this list: the checkpoint is damaged or of another version of the connector; run the sync again: it begins anew")
+var ErrCursor = errors.New("the page token does not belong to this list: the checkpoint is damaged or from another version of the connector; run the sync again, and it starts from the beginning")
 
 // MaxCursor is the most bytes that a cursor may have.
 const MaxCursor = 64 << 10

@@ -48,7 +48,7 @@ func explain(status int) rest.Advice {
 	case http.StatusTooManyRequests:
 		return rest.Advice{
 			Cause: "Guru limits requests",
-			Next:  "the sync waits and goes on; fewer --workers ask less; if it ends with this, run it again later",
+			Next:  "the sync waits and continues; fewer --workers send fewer requests; if the sync fails with this message, run it again later",
 		}
 	default:
 		return rest.Advice{}
@@ -65,7 +65,7 @@ var (
 // out. The index counts from 0, and fault says what the row has or lacks.
 func badRow(a *rest.Answer, page, index int, fault error) error {
 	return a.Errorf(codes.Internal, rest.Advice{
-		Cause: "Guru's API answers otherwise than it documents",
+		Cause: "Guru's API does not answer as documented",
 		Next:  "look at that row in Guru and report this message",
 	}, "page %d: the row at index %d %v", page, index, fault)
 }
@@ -93,7 +93,7 @@ func everyoneHidden(err error) error {
 	hidden.Advice = rest.Advice{
 		Cause: `Guru does not show who is in "All Members", the group that it keeps of the whole team`,
 		Next: "use the API token of a user with an administrative role on the team; if this user has one, ask Guru support to show that group's members, " +
-			"and sync users alone until then, with --sync-resource-types user",
+			"and sync only users until then, with --sync-resource-types user",
 	}
 	return &hidden
 }

@@ -203,7 +203,7 @@ func decodeGroups(a *rest.Answer, page int) ([]groupRow, error) {
 		// The other path may have them. Every team has a group.
 		return nil, &notListError{a.Errorf(codes.FailedPrecondition, rest.Advice{
 			Cause: "every team has the group of all its members, so the user of the API token may not see the groups",
-			Next:  "use the API token of a user with an administrative role on the team; to sync users alone, run with --sync-resource-types user",
+			Next:  "use the API token of a user with an administrative role on the team; to sync only users, run with --sync-resource-types user",
 		}, "the list of groups is empty")}
 	}
 	for i := range rows {

@@ -170,7 +170,7 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T,
 		if endsEarly(rows, c) && c.Restarts >= maxRestarts {
 			return nil, a.Errorf(codes.FailedPrecondition, rest.Advice{
 				Cause: "Guru or a proxy left out the rest of the list",
-				Next:  "run the sync again; if it ends so again, report this message",
+				Next:  "run the sync again; if it fails again, report this message",
 			}, "page %d has no rows although the list announced more, and that on a second reading", c.Page)
 		}
 		token, err := nextToken(a.Header.Values("Link"))
@@ -229,7 +229,7 @@ func (l list[T]) identity(rows []T) string {
 }
 
 var (
-	errRepeats = errors.New("the same rows come round under new paging tokens")
+	errRepeats = errors.New("the same rows return under new paging tokens")
 	errPages   = fmt.Errorf("the limit is %d pages", maxPages)
 )
 

@@ -317,7 +317,7 @@ func TestTwoAccountsAreNeverOne(t *testing.T) {
 				t.Errorf("%s on %s: %v", name, where, err)
 			}
 			if err != nil {
-				wantError(t, err, r.code, "/members", "another account", "GET ")
+				wantError(t, err, r.code, "/members", "an earlier account", "GET ")
 			}
 			if _, again := s.usersOf(t); status.Code(again) != r.code {
 				t.Errorf("%s on %s, again: %v", name, where, again)

@@ -33,7 +33,7 @@ func (s *Source) Users(ctx context.Context, text string) (directory.Page[directo
 	if err != nil {
 		return directory.Page[directory.User]{}, &rest.Error{
 			URL: s.base + "/" + members, Code: codes.FailedPrecondition, What: fmt.Sprintf("page %d: the row at index %d %v", at.Page, i, err),
-			Advice: rest.Advice{Cause: "Guru has two accounts of one address", Next: "give one of them another address in Guru, or remove it"},
+			Advice: rest.Advice{Cause: "Guru has two accounts with one address", Next: "give one of them another address in Guru, or remove it"},
 		}
 	}
 	if err := s.owner.check(ctx, s, rows, text == ""); err != nil {
@@ -53,7 +53,7 @@ func decodeUsers(a *rest.Answer, page int) ([]userRow, error) {
 	}
 	if page == 1 && len(rows) == 0 {
 		return nil, a.Errorf(codes.FailedPrecondition, rest.Advice{
-			Cause: "the user of the API token is a member of the team, so this cannot be the whole truth",
+			Cause: "the user of the API token is a member of the team, so this list is incomplete",
 			Next:  "check the base URL, and that the user may read the team's members",
 		}, "the list of the team's members is empty")
 	}
@@ -223,7 +223,7 @@ func (a *accounts) add(rows []userRow, cursor, next string) (int, error) {
 		}
 		key := directory.Fingerprint(r.key)
 		if other, known := a.seen[key]; known && other != account && other&1 == account&1 {
-			return i, errors.New("is another account than one before it with the same address, but for letter case: they would become one")
+			return i, errors.New("has the address of an earlier account, apart from letter case: both would become one user")
 		}
 		a.seen[key] = account
 	}

@@ -80,7 +80,7 @@ func (a *Answer) Fault(what, cause string) error {
 	e := a.faultOf(codes.FailedPrecondition, what)
 	if reason := unreadable(a.Header, a.Body); reason != "" {
 		e.What += " (" + a.redact.line(reason) + ")"
-		e.Advice = Advice{Cause: "a proxy or another server than the vendor's API answered", Next: "check the base URL, and what stands between here and the vendor"}
+		e.Advice = Advice{Cause: "a proxy or another server answered instead of the vendor's API", Next: "check the base URL, and any proxy between the connector and the vendor"}
 		return e
 	}
 	if said := a.redact.vendorWords(a.Body); said != "" {
@@ -112,7 +112,7 @@ func (a *Answer) faultOf(code codes.Code, what string) *Error {
 // not asked for, or it is binary. It is empty if neither is so.
 func unreadable(header http.Header, body []byte) string {
 	if encoding := strings.Join(header.Values("Content-Encoding"), ", "); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return fmt.Sprintf("its Content-Encoding is %q, which was not asked for", encoding)
+		return fmt.Sprintf("its Content-Encoding is %q, which was not requested", encoding)
 	}
 	kind, _, _ := strings.Cut(http.DetectContentType(body), ";")
 	if len(body) > 0 && !strings.HasPrefix(kind, "text/") {

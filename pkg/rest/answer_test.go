@@ -36,7 +36,7 @@ func TestBodiesThatNobodyCanRead(t *testing.T) {
 	}{
 		{"a byte order mark", 200, "", []byte("\ufeff[1]"), codes.OK, nil},
 		{"a needless encoding of JSON", 200, "utf-8", []byte("[1]"), codes.OK, nil},
-		{"another encoding", 200, "br", []byte("\x8b\x01\x80[1]"), codes.FailedPrecondition, []string{`Content-Encoding is "br", which was not asked for`, "proxy"}},
+		{"another encoding", 200, "br", []byte("\x8b\x01\x80[1]"), codes.FailedPrecondition, []string{`Content-Encoding is "br", which was not requested`, "proxy"}},
 		{"another encoding of an error", 403, "br", []byte("\x8b\x01\x80[1]"), codes.PermissionDenied, []string{`Content-Encoding is "br"`}},
 		{"an encoding of many lines", 200, "x\ty " + secret, []byte("no"), codes.FailedPrecondition, []string{"[secret]"}},
 		{"gzip that is none", 200, "gzip", []byte("[1]          "), codes.FailedPrecondition, []string{"not gzip, although its Content-Encoding says so"}},

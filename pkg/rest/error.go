@@ -133,7 +133,7 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 // check before a sync, which tries only a few times.
 const (
 	asks  = "the sync asks again; if it ends with this, run it again later"
-	waits = "the sync waits and goes on; if it ends with this, run it again later"
+	waits = "the sync waits and continues; if it fails with this message, run it again later"
 )
 
 func generalAdvice(httpStatus int) Advice {

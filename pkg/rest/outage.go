@@ -150,7 +150,7 @@ func (g *giveUp) end(last *Error, now time.Time) *Error {
 	case g.alone:
 		e.Advice = Advice{
 			Cause: fmt.Sprintf("no good answer since %s (limit %s) to this request, while others were answered", since, g.limit),
-			Next:  "run the sync again; if it ends so again, report this message to the vendor",
+			Next:  "run the sync again; if it fails again, report this message to the vendor",
 		}
 	default:
 		e.Outage = true

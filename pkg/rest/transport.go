@@ -57,7 +57,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault fault) *Er
 		e.Advice = Advice{"the vendor or a proxy damaged it", asks}
 	case errors.As(err, &dns):
 		e.What = "cannot resolve the host " + c.redact.line(dns.Name)
-		e.Advice = Advice{"the host name is misspelt or DNS is out of reach from here", "check the base URL and the network"}
+		e.Advice = Advice{"the host name is misspelt, or DNS is unreachable", "check the base URL and the network"}
 		// Before any answer an unknown host is a typo; after one it is a
 		// resolver in trouble.
 		if !dns.IsNotFound || c.reached.Load() {

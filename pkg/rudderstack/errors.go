@@ -12,7 +12,7 @@ import (
 )
 
 var vendorFault = rest.Advice{
-	Cause: "the SCIM server does not keep to RFC 7643 and 7644",
+	Cause: "the SCIM server does not follow RFC 7643 and 7644",
 	Next:  "report this message to RudderStack support",
 }
 
@@ -26,7 +26,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 		switch httpStatus {
 		case http.StatusUnauthorized:
 			return rest.Advice{
-				Cause: "the token was refused: it is a workspace-level or a personal one, of another region, incomplete or revoked",
+				Cause: "RudderStack refused the token: it is workspace-level or personal, belongs to another region, is incomplete or was revoked",
 				Next:  "create an organization-level Service Access Token, and check that the base URL is right for the organization's region",
 			}
 		case http.StatusForbidden:
@@ -42,7 +42,7 @@ func explainer(suffixed bool) func(int) rest.Advice {
 				}
 			}
 			return rest.Advice{
-				Cause: "nothing is served at this path: the base URL does not lead to the SCIM API, or SCIM is not enabled for this organization",
+				Cause: "RudderStack serves nothing at this path: the base URL is not that of the SCIM API, or SCIM is not enabled for this organization",
 				Next:  "check the base URL, such as https://api.rudderstack.com/scim/v2, or ask RudderStack support to enable SCIM",
 			}
 		case http.StatusBadRequest:
@@ -130,7 +130,7 @@ func unordered(rows int) error {
 func broken(format string, args ...any) error {
 	return &walkError{
 		codes.FailedPrecondition, fmt.Sprintf(format, args...),
-		rest.Advice{Cause: "the server does not page as RFC 7644 says, so that rows would be missing", Next: reportIt},
+		rest.Advice{Cause: "the server does not page as RFC 7644 requires, so rows would be missing", Next: reportIt},
 	}
 }
 
@@ -140,8 +140,8 @@ func everyAnswerTheSame(n int) error {
 	return &walkError{
 		codes.FailedPrecondition, fmt.Sprintf("every answer is the same %d rows", n),
 		rest.Advice{
-			Cause: fmt.Sprintf("the server ignores startIndex, and %d is a usual limit, so that there may be more rows that cannot be read", n),
-			Next:  fmt.Sprintf("count them at RudderStack: if there are exactly %d, the sync works again with one more; if not, report this message to RudderStack support", n),
+			Cause: fmt.Sprintf("the server ignores startIndex, and %d is a usual limit, so there may be more rows that the connector cannot read", n),
+			Next:  fmt.Sprintf("count them in RudderStack: if there are exactly %d, the sync works again with one more; if not, report this message to RudderStack support", n),
 		},
 	}
 }

@@ -55,7 +55,7 @@ func (s *Source) Groups(ctx context.Context, cursor string) (directory.Page[dire
 	if err != nil {
 		none, err := s.noGroupsAt(ctx, w, err)
 		if none {
-			ctxzap.Extract(ctx).Warn("RudderStack offers no SCIM groups for this organization: syncing users alone")
+			ctxzap.Extract(ctx).Warn("RudderStack offers no SCIM groups for this organization: syncing users only")
 		}
 		return page, err
 	}
@@ -133,7 +133,7 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 	case a.First() != '{' || got == "":
 		return none, a.Fault("the answer is not a SCIM group", "")
 	case !strings.EqualFold(got, id):
-		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "the answer is another group than the one asked for")
+		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "the answer is not the requested group")
 	}
 	if err := c.fault(&row); err != nil {
 		return none, a.Errorf(codes.Internal, vendorFault, "%v", err)

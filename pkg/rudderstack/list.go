@@ -87,7 +87,7 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 	case total.Invalid, total.Value > math.MaxInt32:
 		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "totalResults is not a number of rows")
 	case total.Stated && total.Value == 0 && len(list.Resources) > 0:
-		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "the list states totalResults 0 and brings %d rows", len(list.Resources))
+		return none, a.Errorf(codes.FailedPrecondition, vendorFault, "the list states totalResults 0 but has %d rows", len(list.Resources))
 	case len(list.Resources) == 0 && saysMore(a.Body):
 		return none, a.Fault("the list has no rows, but an error or another list beside them", "the server reports a failure as an empty list, or names its rows otherwise than RFC 7644")
 	}

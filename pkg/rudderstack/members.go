@@ -235,7 +235,7 @@ func (s *Source) noneListed(ctx context.Context) error {
 	}
 	return s.walkFailed(groupsPath, &walkError{
 		codes.FailedPrecondition, "groups are listed, but the list that has their members is empty or not served",
-		rest.Advice{Cause: "the server does not do as RFC 7644 says, or groups came while they were read", Next: reportIt},
+		rest.Advice{Cause: "the server does not follow RFC 7644, or groups were added during the sync", Next: reportIt},
 	})
 }
 

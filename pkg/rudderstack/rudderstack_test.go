@@ -49,7 +49,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		code   codes.Code
 		words  string
 	}{
-		{401, codes.Unauthenticated, "the token was refused"},
+		{401, codes.Unauthenticated, "RudderStack refused the token"},
 		{403, codes.PermissionDenied, "create an organization-level Service Access Token or ask RudderStack support to enable SCIM"},
 		{404, codes.FailedPrecondition, "check the base URL"},
 		{410, codes.FailedPrecondition, "check the base URL"},
@@ -527,7 +527,7 @@ func TestAnErrorOfGroupsBlamesWhatCanBeWrong(t *testing.T) {
 					t.Errorf("%d: the error does not say %q: %v", httpStatus, word, err)
 				}
 			}
-			if text := fmt.Sprint(err); strings.Contains(text, "base URL") || strings.Contains(text, "the token was refused") {
+			if text := fmt.Sprint(err); strings.Contains(text, "base URL") || strings.Contains(text, "RudderStack refused the token") {
 				t.Errorf("%d: %v", httpStatus, err)
 			}
 		}

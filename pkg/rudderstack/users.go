@@ -79,7 +79,7 @@ var users = &collection[userRow]{
 	id:   func(row *userRow) string { return row.ID.Value },
 	check: func(row *userRow) error {
 		if row.Active.Invalid {
-			return fmt.Errorf("user %q has an active that is neither true nor false", row.ID.Value)
+			return fmt.Errorf("user %q has a value of active that is neither true nor false", row.ID.Value)
 		}
 		return nil
 	},

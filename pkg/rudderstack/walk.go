@@ -139,7 +139,7 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 		s.done = true
 		return s, nil
 	case w.Start == 1 && n == 0 && total > 0:
-		return s, broken("the list states totalResults %d and brings no row", total)
+		return s, broken("the list states totalResults %d but has no row", total)
 	case w.Start == 1 && n == 0:
 		return s, broken("the list brings no row and does not state totalResults, so that it may be none")
 	case w.Start == 1:
