@@ -96,17 +96,13 @@ func reached(file string, limit time.Duration) bool {
 // store would crash or never end. The connector fails most syncs before the file
 // system is full.
 func (p *program[T]) watchDisk(ctx context.Context, dir string, broken <-chan error) {
-	var f *failure
 	select {
-	case <-watchSpace(ctx, dir):
-		f = p.noSpace(dir)
 	case err := <-broken:
-		f = p.diskFailure(err, dir)
+		f := p.diskFailure(err, dir)
+		p.report(f)
+		os.Exit(f.code)
 	case <-ctx.Done():
-		return
 	}
-	p.report(f)
-	os.Exit(f.code)
 }
 
 // watchProgress ends the process when a sync makes no progress for the limit: the

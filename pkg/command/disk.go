@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -162,9 +161,21 @@ func (p *program[T]) diskFailure(err error, dir string) *failure {
 		"%s: cannot use temporary files in %s: %v; look at the disk and the limit of open files, or point BATON_TMPDIR to another file system", p.info.Name, filepath.Dir(dir), err)}
 }
 
+// sqliteFull is SQLite's code of a full disk (SQLITE_FULL).
+const sqliteFull = 13
+
 // isFull reports whether an error says that a file system or a quota is full.
 func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	for _, full := range fullErrors {
+		if errors.Is(err, full) {
+			return true
+		}
+	}
+	var e interface { // of SQLite
+		error
+		Code() int
+	}
+	return errors.As(err, &e) && e.Code() == sqliteFull
 }
 
 // fileError returns the error of a file in dir, or of dir itself, that another error

@@ -17,10 +17,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/conductorone/baton-sdk/pkg/field"
 
 	"github.com/conductorone/baton-connectors/pkg/connector"
@@ -38,18 +41,20 @@ const testStallLimit = "TEST_STALL_LIMIT"
 // shortens the time that it may take to start.
 const testDeadConnector = "TEST_DEAD_CONNECTOR"
 
-// testFullDir names a directory whose file system is taken for full.
-const testFullDir = "TEST_FULL_DIR"
+// testFullAfter is the number of writes of the SDK's store after which its disk is
+// full.
+const testFullAfter = "TEST_FULL_AFTER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asConnector) != "" {
-		if full := os.Getenv(testFullDir); full != "" {
-			freeSpace = func(_ context.Context, dir string) (uint64, error) {
-				if filepath.Dir(dir) == full {
-					return minSpace - 1, nil
+		if space, err := strconv.Atoi(os.Getenv(testFullAfter)); err == nil {
+			var writes atomic.Int64
+			vfs.Default = errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && writes.Add(1) > int64(space) {
+					return fullErrors[0]
 				}
-				return 1 << 40, nil
-			}
+				return nil
+			}))
 		}
 		if limit, err := time.ParseDuration(os.Getenv(testStallLimit)); err == nil {
 			stallLimit = limit

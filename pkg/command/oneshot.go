@@ -62,7 +62,6 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	defer cancel(nil)
 	ended := make(chan error, 1)
 	var done *result
-	full := watchSpace(ctx, dir.path)
 	timeout, err := p.httpTimeout()
 	if err != nil {
 		return err
@@ -79,11 +78,6 @@ func (p *program[T]) oneShot(ctx context.Context) error {
 	}()
 	select {
 	case err = <-ended:
-	case <-full:
-		cancel(errNoSpace)
-		if err = waitFor(ended, signals); err != nil {
-			err = p.noSpace(dir.path)
-		}
 	case err = <-broken: // the sync does not end
 		err = p.diskFailure(err, dir.path)
 	case <-stalled:
@@ -201,7 +195,7 @@ func (p *program[T]) interrupted(by os.Signal) *failure {
 // noSpace is the failure of a run whose work directory is full.
 func (p *program[T]) noSpace(dir string) *failure {
 	return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
-		"%s: %s in %s; the SDK's store reserves up to 700 MB: free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
+		"%s: %s in %s; free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
 }
 
 // explain turns the error of a sync into the run's failure. dir is the work

@@ -11,6 +11,7 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/tempdir"
 	"github.com/conductorone/baton-sdk/pkg/types"
 	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
+	"github.com/shirou/gopsutil/v4/disk"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -148,6 +149,15 @@ func (s *serviceServer) ListGrants(ctx context.Context, request *v2.GrantsServic
 		return nil, err
 	}
 	return s.ConnectorServer.ListGrants(ctx, request)
+}
+
+// freeSpace returns the free bytes of a directory's file system.
+func freeSpace(ctx context.Context, dir string) (uint64, error) {
+	usage, err := disk.UsageWithContext(ctx, dir)
+	if err != nil {
+		return 0, err
+	}
+	return usage.Free, nil
 }
 
 func (s *serviceServer) checkSpace(ctx context.Context) error {

@@ -28,6 +28,9 @@ func endSignals() []os.Signal {
 // ending the process.
 func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
 
+// fullErrors are the errors of a full file system.
+var fullErrors = []error{syscall.ENOSPC, syscall.EDQUOT}
+
 // adopt gives a file the mode and, if owner is not nil, the owner and group of
 // the file that it replaces. If the system does not allow that, only the
 // file's owner may read it.

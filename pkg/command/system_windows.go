@@ -3,6 +3,8 @@ package command
 import (
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/windows"
 )
 
 // tempEnv names the variables that os.TempDir reads.
@@ -13,6 +15,9 @@ func endSignals() []os.Signal { return []os.Signal{os.Interrupt} }
 
 // ignoreBrokenPipes does nothing: a write to a closed pipe only fails here.
 func ignoreBrokenPipes() {}
+
+// fullErrors are the errors of a full file system.
+var fullErrors = []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL}
 
 // adopt does nothing: a file has the permissions of its directory.
 func adopt(*os.File, os.FileMode, fs.FileInfo) error { return nil }
