@@ -61,7 +61,7 @@ type row struct {
 }
 
 // list reads one page. The cursor is the number of the page; Acme names the
-// last one. A page without rows before that is not the end but a fault.
+// last one. An empty page before that is a fault, not the end.
 func list[T any](ctx context.Context, a *Acme, cursor string, convert func(row) T, path ...string) (directory.Page[T], error) {
 	var page directory.Page[T]
 	number := 1

@@ -47,8 +47,8 @@ func newCheckCommand[T field.Configurable](ctx context.Context, p *program[T]) *
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the settings and the credential",
-		Long: "Check the settings and the credential: read the first page of everything that a sync reads and\n" +
-			"say what is there. Nothing is written. The exit codes are those of a sync.",
+		Long: "Check the settings and the credential: read the first page of each list that a sync reads, and\n" +
+			"print what is there. This writes nothing. The exit codes are the same as for a sync.",
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			p.flags.set.AddFlagSet(cmd.Flags())

@@ -41,7 +41,7 @@ func defineFlags(cmd *cobra.Command, schema field.Configuration) *flags {
 	persistent := cmd.PersistentFlags()
 	persistent.String(outputFlag, "text", "Print the summary as text or json")
 	persistent.String(changesFlag, "", "Write each change since the last sync to this CSV file")
-	persistent.Bool(acceptEmptyFlag, false, "Replace a file that holds people even if the new sync has none")
+	persistent.Bool(acceptEmptyFlag, false, "Replace a file that holds users or memberships even if the new sync has none")
 	f := &flags{set: cmd.Flags()}
 	f.set.AddFlagSet(persistent)
 	for _, own := range schema.Fields {

@@ -26,13 +26,13 @@ var helpGroups = []struct {
 		{outputFlag, "Print the summary as text or json."},
 		{changesFlag, "Write each change since the last sync to this CSV file."},
 		{acceptEmptyFlag, "Replace a file that holds users or memberships even if the new sync has none."},
-		{"sync-resource-types", "Sync these types only: user, or user,group."},
+		{"sync-resource-types", "Sync only users (user), or users and groups (user,group)."},
 		{"sync-resources", "Sync only these groups: bid:r:group/ID, separated by commas."},
 		{"skip-entitlements-and-grants", "Sync users and groups without memberships."},
 		{"skip-grants", "With --sync-resources: sync the groups without memberships."},
 		{"workers", "Make this many calls at a time; -1 for one per core."},
 		{"http-timeout-seconds", "Give up on a request after this many seconds, 1 to 1800."},
-		{"storage-engine", "Write the file with this engine: pebble or sqlite."},
+		{"storage-engine", "Store the sync with this engine: pebble or sqlite."},
 		{"c1z-temp-dir", "Keep temporary files in this directory; BATON_TMPDIR does the same."},
 		{"external-resource-c1z", "Match members with the users of this c1z of another connector."},
 		{"external-resource-entitlement-id-filter", "Match only users of that c1z who have this entitlement."},
@@ -41,7 +41,7 @@ var helpGroups = []struct {
 	{"Service under C1", []flagHelp{
 		{"client-id", "Run as a service for C1, with this client ID. Without it, sync once."},
 		{"client-secret", "The client secret that C1 shows with the client ID."},
-		{"skip-full-sync", "Run C1's other tasks only, no full sync."},
+		{"skip-full-sync", "Run C1's other tasks, but no full syncs."},
 		{"task-concurrency", "Run this many of C1's tasks at a time, 1 to 100."},
 		{"health-check", "Serve /health, /ready and /live."},
 		{"health-check-port", "Serve the health check on this port."},
@@ -123,7 +123,7 @@ func (p *program[T]) rootHelp(root *cobra.Command) string {
 	for _, group := range helpGroups {
 		b.WriteString(p.groupHelp(root.Flags(), group.title, group.flags))
 	}
-	fmt.Fprintf(&b, "\nFlags win over environment variables, and variables win over the configuration file: .baton.yaml\nin this directory, or the file that %s names.\n", configPathEnv)
+	fmt.Fprintf(&b, "\nFlags override environment variables, and variables override the configuration file: .baton.yaml\nin this directory, or the file that %s names.\n", configPathEnv)
 	return b.String()
 }
 
