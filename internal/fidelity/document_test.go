@@ -27,13 +27,11 @@ const fidelityFile = "../../docs/fidelity.md"
 
 const fidelityIntro = `# What the vendor does, and what the sync does
 
-A sync is right or it fails. "Right" means that it read exactly what the vendor holds. A failure has a gRPC code, which
+A sync is right, which means that it read exactly what the vendor holds, or it fails. A failure has a gRPC code, which
 is also the exit code: InvalidArgument 3, PermissionDenied 7, FailedPrecondition 9, Aborted 10, Internal 13,
-Unauthenticated 16. After Aborted, a later run may succeed.
-
-Each row is a test against a simulated vendor that behaves like this. The test reads the vendor twice: with prefetch and
-four parallel calls, and with a new process for every call. To run one row, use
-` + "`go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'`" + `. A test writes this file:
+Unauthenticated 16. After Aborted, a later run may succeed. Each row is tested twice against a simulated vendor: with
+prefetch and four parallel calls, and with a new process for every call. You can run one row with
+` + "`go test ./internal/fidelity -run 'TestFidelity/rudderstack/wrap-around'`" + ` and rewrite this file with
 ` + "`go test ./internal/fidelity -run TestFidelityDocument -update`" + `.
 `
 

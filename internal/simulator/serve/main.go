@@ -1,5 +1,5 @@
 // Command serve runs both vendors' simulators on loopback until it is
-// interrupted, and says how the connectors reach them.
+// interrupted. It prints the connectors' settings for them.
 package main
 
 import (
@@ -39,7 +39,7 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	flags.IntVar(&size.Users, "users", 120, "how many users each vendor has")
 	flags.IntVar(&size.Groups, "groups", 8, "how many groups each vendor has")
 	flags.IntVar(&size.MembersPerGroup, "members", 12, "how many members a group has; the first is empty")
-	flags.Func("group-sizes", "members of each group, such as 0,1,100, instead of --groups and --members", func(text string) error {
+	flags.Func("group-sizes", "how many members each group has, such as 0,1,100; replaces --groups and --members", func(text string) error {
 		for _, part := range strings.Split(text, ",") {
 			n, err := strconv.Atoi(part)
 			if err != nil || n < 0 {
@@ -51,14 +51,14 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	})
 	latency := flags.Duration("latency", 0, "how long each answer takes")
 	jitter := flags.Duration("jitter", 0, "how much longer some answers take")
-	seed := flags.Int("seed", 1, "what jitter and shares of requests are drawn from")
-	fast := flags.Bool("fast", false, "keep rendered rows, for benchmarks (the answers are the same)")
-	envFile := flags.String("env-file", "", "write the environment of the connectors to this file once both serve")
+	seed := flags.Int("seed", 1, "the seed of random jitter and faults")
+	fast := flags.Bool("fast", false, "cache rendered rows, for benchmarks; the answers are the same")
+	envFile := flags.String("env-file", "", "write the connectors' environment to this file when both simulators serve")
 	story := flags.Bool("story", false, "serve the few people and groups of the demo")
-	later := flags.Bool("later", false, "with -story: serve it a day later, when somebody has left and others have moved")
-	list := flags.Bool("list-faults", false, "list the faults and end")
+	later := flags.Bool("later", false, "with -story: serve the next day, when some people have left or moved")
+	list := flags.Bool("list-faults", false, "list the faults and exit")
 	var faults []fault
-	flags.Func("fault", "misbehave, such as rate-limit-seconds or server-error,every=20,path=/Users; may be repeated", func(text string) error {
+	flags.Func("fault", "simulate a fault, such as rate-limit-seconds or server-error,every=20,path=/Users; may be repeated", func(text string) error {
 		f, option, err := simulator.ParseFault(text)
 		faults = append(faults, fault{f.Vendor, option})
 		return err
