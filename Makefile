@@ -27,7 +27,7 @@ FUZZTIME ?= 1m
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: $(CONNECTORS:%=bin/%) ## Build the connectors into bin/
@@ -138,7 +138,7 @@ faults: ## Fail each disk call of a sync and of a service in turn (Linux, some m
 	go test -count=1 -timeout 2h -v -run '^TestADiskThatFailsOnce' ./internal/e2e
 
 .PHONY: generate
-generate: build ## Write all generated files again
+generate: build ## Rewrite the generated files
 	go generate ./...
 	@for c in $(CONNECTORS); do \
 		bin/$$c capabilities > cmd/$$c/baton_capabilities.json && \

@@ -10,7 +10,7 @@ raced='/pkg/|/internal/simulator|/internal/wholesync$'
 all=$(go list "$@") || exit 1
 
 code=0
-# shellcheck disable=SC2086 # lists of packages
+# shellcheck disable=SC2046,SC2086 # lists of packages
 {
 	go test -json -timeout 30m $race $(echo "$all" | grep -E "$raced") || code=1
 	go test -json -timeout 30m $(echo "$all" | grep -vE "$raced") || code=1
