@@ -33,15 +33,21 @@ type watchedFS struct {
 }
 
 // check does not return if a call has failed. vital is set if the store does not
-// survive that. On a full disk it tries again for ever.
+// survive that.
 func (w *watchedFS) check(err error, vital bool) {
+	if w.stops(err, vital) {
+		select {}
+	}
+}
+
+// stops reports whether a call has failed, and sends the first error. On a full disk
+// the store tries again for ever.
+func (w *watchedFS) stops(err error, vital bool) bool {
 	failed := err != nil && !errors.Is(err, fs.ErrNotExist) && (w.all || vital || isFull(err))
 	if failed && w.broken.CompareAndSwap(false, true) {
 		w.failed <- err
 	}
-	if w.broken.Load() {
-		select {}
-	}
+	return w.broken.Load()
 }
 
 // isVital reports whether the store does not survive an error of a file that it
