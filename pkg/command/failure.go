@@ -3,9 +3,12 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
+	"github.com/conductorone/baton-sdk/pkg/crypto"
+	"github.com/conductorone/baton-sdk/pkg/ugrpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -26,12 +29,24 @@ type failure struct {
 // Error implements error.
 func (f *failure) Error() string { return f.line }
 
+// malformed are the SDK's errors about C1's credentials, which do not name the
+// setting.
+var malformed = map[error]string{
+	ugrpc.ErrInvalidClientID:      "client-id",
+	crypto.ErrInvalidClientSecret: "client-secret",
+}
+
 // failureOf turns any error into a failure. Exit codes are gRPC codes, as in
 // the SDK's package exit.
 func failureOf(name string, err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
+	}
+	for sdk, name := range malformed {
+		if errors.Is(err, sdk) {
+			err = fmt.Errorf("%s is not what C1 shows; copy it again from the connector's page in C1", setting(name))
+		}
 	}
 	code := exitConfig
 	switch st, ok := status.FromError(err); {

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/conductorone/baton-sdk/pkg/crypto"
+	"github.com/conductorone/baton-sdk/pkg/ugrpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -37,6 +39,8 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 		{"twice", errors.Join(overTheWire, overTheWire), line, 7},
 		{"with another worker's", errors.Join(overTheWire, errors.New("error: listing resources failed: baton-test: list groups: GET https://api.example.com/groups: 403")), line, 7},
 		{"with the stop of the others", status.Error(codes.PermissionDenied, errors.Join(overTheWire, context.Canceled).Error()), line, 7},
+		{"a client ID cut off", fmt.Errorf("run: %w", ugrpc.ErrInvalidClientID), "baton-test: --client-id (BATON_CLIENT_ID) is not what C1 shows; copy it again from the connector's page in C1", 2},
+		{"a client secret cut off", crypto.ErrInvalidClientSecret, "baton-test: --client-secret (BATON_CLIENT_SECRET) is not what C1 shows; copy it again from the connector's page in C1", 2},
 		{"of the SDK", errors.New("no such thing"), "baton-test: no such thing", 2},
 		{"on several lines", errors.New("first\n\tsecond"), "baton-test: first second", 2},
 		{"cancelled", fmt.Errorf("sync: %w", context.Canceled), "baton-test: sync: context canceled", 1},
