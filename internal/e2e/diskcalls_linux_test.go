@@ -117,7 +117,7 @@ func watchDisk(t testing.TB, p *process, root string, fault func(diskCall) unix.
 	theirs := os.NewFile(uintptr(pair[1]), "socket")
 	watched := exec.CommandContext(context.Background(), self, p.cmd.Args[1:]...)
 	watched.Dir, watched.Stdout, watched.Stderr, watched.WaitDelay = p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay
-	watched.Env = append(p.cmd.Env, launchEnv+"="+p.cmd.Path)
+	watched.Env = append(slices.Clip(p.cmd.Env), launchEnv+"="+p.cmd.Path)
 	watched.ExtraFiles = []*os.File{theirs}
 	p.cmd = watched
 	p.run()
@@ -176,7 +176,7 @@ func launch(path string) {
 				break
 			}
 		}
-		err = unix.Exec(path, append([]string{path}, os.Args[1:]...), env) //nolint:gosec // the command under test
+		err = unix.Exec(path, append([]string{path}, os.Args[1:]...), env)
 	}
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
@@ -208,7 +208,7 @@ type (
 func sendListener(socket int) error {
 	arch := map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 	load := func(offset uintptr) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(offset)}
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(offset)} //nolint:gosec // small
 	}
 	end := func(action uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action}
@@ -227,8 +227,8 @@ func sendListener(socket int) error {
 		filter = append(filter, unless(uint32(number)), end(unix.SECCOMP_RET_USER_NOTIF)) //nolint:gosec // small
 	}
 	filter = append(filter, end(unix.SECCOMP_RET_ALLOW))
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]} //nolint:gosec // small
-	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program)))
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}                                                                                         //nolint:gosec // small
+	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program))) //nolint:gosec // as the kernel takes it
 	if errno != 0 {
 		return fmt.Errorf("seccomp: %w", errno)
 	}
@@ -246,7 +246,7 @@ func (w *diskWatch) serve(listener int) {
 			return
 		}
 		var call seccompNotification
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); errno != 0 {
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); errno != 0 { //nolint:gosec // as the kernel takes it
 			continue // the caller was interrupted or has ended
 		}
 		w.decide(&call, func(errno unix.Errno) bool {
@@ -254,8 +254,8 @@ func (w *diskWatch) serve(listener int) {
 			if errno == 0 {
 				response.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 			}
-			_, _, failed := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&response)))
-			return failed == 0 // otherwise a signal came first, and the call is made again
+			_, _, failed := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&response))) //nolint:gosec // as the kernel takes it
+			return failed == 0                                                                                                                 // otherwise a signal came first, and the call is made again
 		})
 	}
 }

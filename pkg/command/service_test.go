@@ -215,7 +215,7 @@ func TestADaemonWhoseSyncHangsEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // it listens on TCP
+	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 	_ = listener.Close()
 	ready := func() bool {
 		response, err := http.Get("http://127.0.0.1:" + port + "/ready") //nolint:noctx // bounded by the daemon

@@ -89,7 +89,11 @@ func (s *workDir) use() error {
 // remove deletes the directory, and its lock last. If that fails halfway, the
 // next run finds the lock and deletes the rest.
 func (s *workDir) remove() {
-	if s.empty() == nil || s.empty() == nil { // a store may have made a file in the meantime
+	err := s.empty()
+	if err != nil {
+		err = s.empty() // a store may have made a file in the meantime
+	}
+	if err == nil {
 		// Delete the lock while it is held, so that nobody takes it over. Windows
 		// cannot delete an open file.
 		if s.root.Remove(workDirLock) != nil {
