@@ -40,7 +40,7 @@ func checkConfigFile(asked, used string, settings *flags) error {
 		// The SDK ignores the extension and reads the first file of that name
 		// with an extension that it knows, .json before .yaml.
 		if other, err := os.Stat(used); err != nil || !os.SameFile(info, other) {
-			return fmt.Errorf("%s: %s is there too and would be read instead of %s; rename one of them", configPathEnv, used, asked)
+			return fmt.Errorf("%s: %s exists too, and would be read instead of %s; rename one of them", configPathEnv, used, asked)
 		}
 	}
 	if path == "" {
@@ -62,7 +62,7 @@ func checkConfigFile(asked, used string, settings *flags) error {
 	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return fault("does not hold settings: write one \"key: value\" a line")
+		return fault("has no settings: write one \"key: value\" per line")
 	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -70,7 +70,7 @@ func checkConfigFile(asked, used string, settings *flags) error {
 		key := strings.ToLower(node.Value)
 		switch first, twice := seen[key]; {
 		case twice:
-			return fault("line %d: %s is there already in line %d", node.Line, node.Value, first)
+			return fault("line %d: %s is already set in line %d", node.Line, node.Value, first)
 		case !settings.known(key):
 			hint := ""
 			if right := settings.nearest(key); right != "" {

@@ -21,15 +21,15 @@ func TestAFaultyConfigurationFileIsNamed(t *testing.T) {
 		{"directory", "dir.yaml/", "", []string{"BATON_CONFIG_PATH", "dir.yaml is a directory"}},
 		{"tab", "c.yaml", "api-token: x\n\tbase-url: " + secret, []string{"c.yaml is not YAML: line 2: found a tab character"}},
 		{"unclosed", "c.yml", "api-token: '" + secret, []string{"c.yml is not YAML: "}},
-		{"no settings", "c.yaml", secret, []string{"c.yaml does not hold settings"}},
-		{"list", "c.yaml", "- api-token: " + secret, []string{"c.yaml does not hold settings"}},
+		{"no settings", "c.yaml", secret, []string{"c.yaml has no settings"}},
+		{"list", "c.yaml", "- api-token: " + secret, []string{"c.yaml has no settings"}},
 		{"snake case", "c.yaml", "# note\napi_token: " + secret, []string{"c.yaml line 2: api_token is not a setting; write api-token"}},
 		{"environment's name", "c.yaml", "BATON_API_TOKEN: " + secret, []string{"line 1: BATON_API_TOKEN is not a setting; write api-token"}},
 		{"slip of the pen", "c.yaml", "api-tokne: " + secret, []string{"api-tokne is not a setting; write api-token"}},
 		{"the SDK's flag", "c.yaml", "log_level: debug", []string{"log_level is not a setting; write log-level"}},
 		{"nothing like it", "c.yaml", "favourite-colour: blue", []string{"line 1: favourite-colour is not a setting"}},
-		{"twice", "c.yaml", "api-token: a\napi-token: " + secret, []string{"line 2: api-token is there already in line 1"}},
-		{"twice in another case", "c.yaml", "api-token: a\nAPI-Token: " + secret, []string{"line 2: API-Token is there already in line 1"}},
+		{"twice", "c.yaml", "api-token: a\napi-token: " + secret, []string{"line 2: api-token is already set in line 1"}},
+		{"twice in another case", "c.yaml", "api-token: a\nAPI-Token: " + secret, []string{"line 2: API-Token is already set in line 1"}},
 		{"required setting missing", "c.yaml", "base-url: http://127.0.0.1:1", []string{"--api-token (BATON_API_TOKEN) is required"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestAFileThatWouldBeReadInsteadIsNamed(t *testing.T) {
 	run := invoke(t, v)
 	write(t, filepath.Join(run.dir, "c.json"), "{}")
 	write(t, filepath.Join(run.dir, "c.yaml"), "base-url: "+v.URL+"\n")
-	run.env("BATON_CONFIG_PATH=" + filepath.Join(run.dir, "c.yaml")).exits(2).says("c.json is there too and would be read instead of ")
+	run.env("BATON_CONFIG_PATH=" + filepath.Join(run.dir, "c.yaml")).exits(2).says("c.json exists too, and would be read instead of ")
 }
 
 func TestAGoodConfigurationFileIsUsed(t *testing.T) {
