@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -167,21 +168,36 @@ func (p *program[T]) diskFailure(err error, dir string) *failure {
 		"%s: cannot use temporary files in %s: %v; look at the disk and the limit of open files, or point BATON_TMPDIR to another file system", p.info.Name, filepath.Dir(dir), err)}
 }
 
-// sqliteFull is SQLite's code of a full disk (SQLITE_FULL).
-const sqliteFull = 13
+// These are SQLite's codes of a disk that fails (SQLITE_IOERR), that is full
+// (SQLITE_FULL), and of a file that it cannot open (SQLITE_CANTOPEN).
+const (
+	sqliteIO         = 10
+	sqliteFull       = 13
+	sqliteCannotOpen = 14
+)
+
+// sqliteError returns an error of SQLite with one of the codes that another error
+// holds; nil if it holds none.
+func sqliteError(err error, codes ...int) error {
+	if e, ok := err.(interface{ Code() int }); ok && slices.Contains(codes, e.Code()&0xff) { //nolint:errorlint // it walks the tree itself
+		return err
+	}
+	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
+	case interface{ Unwrap() error }:
+		return sqliteError(e.Unwrap(), codes...)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			if found := sqliteError(one, codes...); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
 
 // isFull reports whether an error says that a file system or a quota is full.
 func isFull(err error) bool {
-	for _, full := range fullErrors {
-		if errors.Is(err, full) {
-			return true
-		}
-	}
-	var e interface { // of SQLite
-		error
-		Code() int
-	}
-	return errors.As(err, &e) && e.Code() == sqliteFull
+	return sqliteError(err, sqliteFull) != nil || slices.ContainsFunc(fullErrors, func(full error) bool { return errors.Is(err, full) })
 }
 
 // fileError returns the error of a file in dir, or of dir itself, that another error
@@ -195,4 +211,16 @@ func fileError(err error, dir string) error {
 		return e
 	}
 	return nil
+}
+
+// storeError returns the error of the disk that the error of a store in dir holds; nil
+// if it holds none.
+func storeError(err error, dir string) error {
+	if isFull(err) {
+		return err
+	}
+	if e := fileError(err, dir); e != nil {
+		return e
+	}
+	return sqliteError(err, sqliteIO, sqliteCannotOpen)
 }

@@ -52,7 +52,7 @@ func (p *program[T]) openTarget(ctx context.Context, dir string) (*target, error
 		err = withStore(ctx, path, dir, func(store c1zstore.Store) error { return checkOwner(ctx, store, p.info.Owns) })
 	}
 	switch {
-	case fileError(err, dir) != nil: // the file was to be unpacked
+	case storeError(err, dir) != nil: // the file was to be unpacked
 		return nil, err
 	case fileError(err, folder) != nil:
 		return nil, fmt.Errorf("%s: cannot read %s: %w", setting("file"), path, err)

@@ -201,11 +201,8 @@ func (p *program[T]) noSpace(dir string) *failure {
 // explain turns the error of a sync into the run's failure. dir is the work
 // directory.
 func (p *program[T]) explain(err error, dir string) error {
-	if disk := fileError(err, dir); disk != nil {
+	if disk := storeError(err, dir); disk != nil {
 		return p.diskFailure(disk, dir)
-	}
-	if isFull(err) { // the store does not always name the file
-		return p.noSpace(dir)
 	}
 	return failureOf(p.info.Name, err)
 }

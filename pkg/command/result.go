@@ -54,6 +54,10 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 		if found, err = countStore(ctx, store); err != nil {
 			return nil, p.unreadable(err, dir)
 		}
+		// The SDK ignores that it cannot store the counts of a sync.
+		if run.users+run.groups+run.grants == 0 && found.Users+found.Groups+found.Memberships > 0 {
+			return nil, p.unreadable(errors.New("the counts of its rows are missing"), dir)
+		}
 	}
 	if err := p.checkNamed(ctx, path, dir); err != nil {
 		return nil, err
@@ -198,7 +202,7 @@ func (p *program[T]) checkEmpty(now *syncRun, old *target) error {
 
 // unreadable is the failure of a run that cannot read its own result in dir.
 func (p *program[T]) unreadable(err error, dir string) *failure {
-	if disk := fileError(err, dir); disk != nil {
+	if disk := storeError(err, dir); disk != nil {
 		return p.diskFailure(disk, dir)
 	}
 	return &failure{code: int(codes.Internal), line: fmt.Sprintf("%s: the sync ended, but its file cannot be used: %v; run it again", p.info.Name, err)}
