@@ -179,7 +179,7 @@ const (
 // sqliteError returns an error of SQLite with one of the codes that another error
 // holds; nil if it holds none.
 func sqliteError(err error, codes ...int) error {
-	if e, ok := err.(interface{ Code() int }); ok && slices.Contains(codes, e.Code()&0xff) { //nolint:errorlint // it walks the tree itself
+	if e, ok := err.(interface{ Code() int }); ok && slices.Contains(codes, e.Code()&0xff) {
 		return err
 	}
 	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
