@@ -60,8 +60,8 @@ var layers = map[string]layer{
 		allowed: slices.Concat(logs, []string{
 			module + "pkg/connector", module + "pkg/directory", module + "pkg/rest",
 			sdk + "pb/", sdk + "pkg/bid", sdk + "pkg/cli", sdk + "pkg/config", sdk + "pkg/connectorbuilder", sdk + "pkg/connectorclient",
-			sdk + "pkg/connectorrunner", sdk + "pkg/connectorstore", sdk + "pkg/dotc1z", sdk + "pkg/dotc1z/", sdk + "pkg/field",
-			sdk + "pkg/logging", sdk + "pkg/sdk", sdk + "pkg/sync", sdk + "pkg/tempdir", sdk + "pkg/types", sdk + "pkg/uotel",
+			sdk + "pkg/connectorrunner", sdk + "pkg/crypto", sdk + "pkg/connectorstore", sdk + "pkg/dotc1z", sdk + "pkg/dotc1z/", sdk + "pkg/field",
+			sdk + "pkg/logging", sdk + "pkg/sdk", sdk + "pkg/sync", sdk + "pkg/tempdir", sdk + "pkg/types", sdk + "pkg/ugrpc", sdk + "pkg/uotel",
 			"github.com/grpc-ecosystem/go-grpc-middleware/validator", "go.uber.org/zap/zapcore",
 			"google.golang.org/grpc", "google.golang.org/grpc/", "google.golang.org/protobuf/",
 			"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper", "gopkg.in/yaml.v3", "github.com/agext/levenshtein",
