@@ -65,10 +65,10 @@ func TestAFaultOfTheDiskIsNamed(t *testing.T) {
 		code int
 		line string
 	}{
-		{&os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC}, 8, "baton-test: no space left for temporary files in /tmp; free some, or point BATON_TMPDIR to another file system"},
-		{syscall.EDQUOT, 8, "baton-test: no space left for temporary files in /tmp; free some, or point BATON_TMPDIR to another file system"},
+		{&os.PathError{Op: "write", Path: "/tmp/baton-test-1-2/x", Err: syscall.ENOSPC}, 8, "baton-test: no space left for temporary files in /tmp; free some space, or point BATON_TMPDIR to another file system"},
+		{syscall.EDQUOT, 8, "baton-test: no space left for temporary files in /tmp; free some space, or point BATON_TMPDIR to another file system"},
 		{&os.LinkError{Op: "rename", Old: "/tmp/baton-test-1-2/x", New: "y", Err: syscall.EIO}, 2, "baton-test: cannot use temporary files in /tmp: rename /tmp/baton-test-1-2/x y: input/output error; look at the disk and the limit of open files, or point BATON_TMPDIR to another file system"},
-		{errors.Join(errors.New("no rollback"), codedError(1), codedError(13)), 8, "baton-test: no space left for temporary files in /tmp; free some, or point BATON_TMPDIR to another file system"},
+		{errors.Join(errors.New("no rollback"), codedError(1), codedError(13)), 8, "baton-test: no space left for temporary files in /tmp; free some space, or point BATON_TMPDIR to another file system"},
 		{errors.Join(context.Canceled, codedError(1), codedError(778)), 2, "baton-test: cannot use temporary files in /tmp: SQLite's error 778; look at the disk and the limit of open files, or point BATON_TMPDIR to another file system"},
 		{codedError(19), 2, "baton-test: save failed: SQLite's error 19"},
 		{&os.PathError{Op: "open", Path: "/tmp/baton-test-1-22", Err: syscall.EIO}, 2, "baton-test: save failed: open /tmp/baton-test-1-22: input/output error"},

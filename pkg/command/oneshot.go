@@ -195,7 +195,7 @@ func (p *program[T]) interrupted(by os.Signal) *failure {
 // noSpace is the failure of a run whose work directory is full.
 func (p *program[T]) noSpace(dir string) *failure {
 	return &failure{code: int(codes.ResourceExhausted), line: fmt.Sprintf(
-		"%s: %s in %s; free some, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
+		"%s: %s in %s; free some space, or point BATON_TMPDIR to another file system", p.info.Name, errNoSpace, filepath.Dir(dir))}
 }
 
 // explain turns the error of a sync into the run's failure. dir is the work

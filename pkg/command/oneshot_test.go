@@ -42,7 +42,7 @@ func TestAFinishedSyncExitsZeroAndSaysWhatItHolds(t *testing.T) {
 	second := run.again().env("BATON_OUTPUT_FORMAT=text", "BATON_LOG_LEVEL=error").exits(0)
 	for _, part := range []string{
 		"baton-test: synced to " + run.file + " in ",
-		"\n  users              25   20 enabled, 5 disabled, 1 of them service\n",
+		"\n  users              25   20 enabled, 5 disabled; service accounts: 1\n",
 		"\n  groups              3\n", "\n  memberships        30\n", "\n  requests            9\n",
 		"    users        +0  -0  0 newly disabled\n", "    memberships  +0  -0\n",
 		"  Look at it: baton resources -f " + run.file + "\n",

@@ -58,7 +58,7 @@ func (s *summary) text() string {
 	fmt.Fprintf(&b, "%s: synced to %s in %s\n", s.Connector, s.File, round(s.EndedAt.Sub(s.StartedAt)))
 	service := ""
 	if s.Counts.Service > 0 {
-		service = fmt.Sprintf(", %s of them service", connector.Thousands(s.Counts.Service))
+		service = fmt.Sprintf("; service accounts: %s", connector.Thousands(s.Counts.Service))
 	}
 	line("users", s.Counts.Users, fmt.Sprintf("%s enabled, %s disabled%s",
 		connector.Thousands(s.Counts.Enabled), connector.Thousands(s.Counts.Disabled), service))
