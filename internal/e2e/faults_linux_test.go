@@ -139,7 +139,7 @@ func TestADiskThatFailsOnceLosesNoFile(t *testing.T) {
 		clean, watch := s.watchedSync(t, older, noFault)
 		clean.succeeds(t, s.Now())
 		calls, _ := watch.soFar()
-		faults := faultsOf(calls, map[string]int{"sync": 10, "rename": 8, "open": 8, "write": 6}, s.Kind)
+		faults := faultsOf(calls, map[string]int{"sync": 8, "rename": 8, "open": 6, "write": 6}, s.Kind)
 		each(t, faults, func(t *testing.T, fault diskFault) string { return s.losesNoFile(t, older, fault) })
 	})
 }
@@ -159,7 +159,7 @@ func TestADiskThatFailsOnceLosesNoFileWithSQLite(t *testing.T) {
 		calls = slices.DeleteFunc(calls, func(call diskCall) bool {
 			return call.kind != "write" || !strings.HasSuffix(call.path, "db-journal")
 		})
-		for i := range 5 {
+		for i := range 3 {
 			faults = append(faults, diskFault{call: calls[len(calls)-7-i], errno: diskErrors["write"][i%2], byNumber: true})
 		}
 	}
@@ -276,7 +276,7 @@ func TestADiskThatFailsOnceFailsOneTask(t *testing.T) {
 		d.signal(unix.SIGTERM)
 		d.ends()
 		calls, _ := watch.soFar()
-		faults := faultsOf(calls, map[string]int{"sync": 4, "rename": 2, "write": 2}, s.Kind)
+		faults := faultsOf(calls, map[string]int{"sync": 2, "rename": 2, "write": 2}, s.Kind)
 		each(t, faults, func(t *testing.T, fault diskFault) string {
 			d, watch, tmp := begin(t, fault.strikes)
 			end := d.endOf(t)

@@ -122,7 +122,7 @@ func (p *program[T]) watchProgress(ctx context.Context, dir string, limit time.D
 			last, since = activity, time.Now()
 		case time.Since(since) > limit:
 			p.report(&failure{code: exitStalled, line: fmt.Sprintf(
-				"%s: no progress for %s: a sync neither asked the vendor nor stored anything; start it again with --log-level debug, and report what it says", p.info.Name, limit)})
+				"%s: no progress for %s: a sync neither asked the vendor nor stored anything, or a failed one left its files open; start it again with --log-level debug, and report what it says", p.info.Name, limit)})
 			os.Exit(exitStalled)
 		}
 	}
