@@ -21,8 +21,8 @@ import (
 
 // diskCall is a system call of a watched process that names a file or directory.
 type diskCall struct {
-	// kind is the kind of fault that it can meet: open, write, sync, rename,
-	// remove, mode or owner.
+	// kind is the kind of fault that it can meet: open, write, truncate, sync,
+	// rename, remove, mode or owner.
 	kind string
 	// path is what it is about; to is the new name of a rename. Both are relative to
 	// the directory that is watched.
@@ -64,7 +64,7 @@ var diskCalls = map[int]argument{
 	unix.SYS_PWRITEV:         {kind: "write", dir: 0, path: -1},
 	unix.SYS_PWRITEV2:        {kind: "write", dir: 0, path: -1},
 	unix.SYS_FALLOCATE:       {kind: "write", dir: 0, path: -1},
-	unix.SYS_FTRUNCATE:       {kind: "write", dir: 0, path: -1},
+	unix.SYS_FTRUNCATE:       {kind: "truncate", dir: 0, path: -1},
 	unix.SYS_SENDFILE:        {kind: "write", dir: 0, path: -1},
 	unix.SYS_COPY_FILE_RANGE: {kind: "write", dir: 2, path: -1},
 	unix.SYS_FSYNC:           {kind: "sync", dir: 0, path: -1},

@@ -23,13 +23,14 @@ var allFaults = os.Getenv("FAULTS") == "all"
 
 // diskErrors are what the calls of each kind fail with.
 var diskErrors = map[string][]unix.Errno{
-	"sync":   {unix.EIO},
-	"rename": {unix.EIO},
-	"open":   {unix.EMFILE, unix.EACCES},
-	"write":  {unix.ENOSPC, unix.EIO},
-	"remove": {unix.EIO},
-	"mode":   {unix.EPERM},
-	"owner":  {unix.EPERM},
+	"sync":     {unix.EIO},
+	"rename":   {unix.EIO},
+	"open":     {unix.EMFILE, unix.EACCES},
+	"write":    {unix.ENOSPC, unix.EIO},
+	"truncate": {unix.EIO},
+	"remove":   {unix.EIO},
+	"mode":     {unix.EPERM},
+	"owner":    {unix.EPERM},
 }
 
 // diskFault is the failure of one call.
