@@ -113,12 +113,13 @@ func TestReadmeShowsTheDemo(t *testing.T) {
 // the summary.
 func extract(t *testing.T, printed string) string {
 	t.Helper()
-	_, printed, found := strings.Cut(printed, "== RudderStack")
+	const first = "  $ baton-rudderstack "
+	_, printed, found := strings.Cut(printed, first)
 	if !found {
 		t.Fatalf("the demo prints something else: %s", printed)
 	}
 	var out []string
-	for _, line := range strings.Split("== RudderStack"+printed, "\n") {
+	for _, line := range strings.Split(first+printed, "\n") {
 		out = append(out, strings.TrimRight(line, " "))
 		if strings.Contains(line, "Look at it") {
 			return strings.Join(append(out, "    …"), "\n") + "\n"
