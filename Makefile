@@ -134,7 +134,7 @@ soak: ## Sync 20 times (SOAK_SYNCS) from simulated vendors that fail often
 
 .PHONY: faults
 faults: export FAULTS = all
-faults: ## Fail each disk call of a sync and of a service in turn (Linux, some minutes)
+faults: ## Fail each disk call of a sync and of a service in turn (Linux, half an hour)
 	go test -count=1 -timeout 2h -v -run '^TestADiskThatFailsOnce' ./internal/e2e
 
 .PHONY: generate
