@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/conductorone/baton-connectors/pkg/directory"
+	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 var testList = list[string]{name: "a list"}
@@ -50,5 +51,25 @@ func TestACursorOfAnotherPlaceIsRefused(t *testing.T) {
 		if got, err := testList.parse(text); !errors.Is(err, directory.ErrCursor) {
 			t.Errorf("%s was read as %+v, %v", name, got, err)
 		}
+	}
+}
+
+// A cursor of another list would skip rows. The group's members are another list
+// for each group.
+func TestEachListRefusesTheCursorOfAnother(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t, answers{})
+	s := v.source(t, rest.Options{})
+	other := memberList("another group").encode(cursor{Page: 2, Token: []byte("t")})
+	_, users := s.Users(t.Context(), other)
+	_, groups := s.Groups(t.Context(), other)
+	_, members := s.Members(t.Context(), "a group", other)
+	for name, err := range map[string]error{"users": users, "groups": groups, "members": members} {
+		if !errors.Is(err, directory.ErrCursor) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if asked := v.requests(); len(asked) > 0 {
+		t.Errorf("Guru was asked for %q", asked)
 	}
 }
