@@ -9,11 +9,10 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// Person is a user of either vendor. Fields that a vendor does not know are
-// passed over.
+// Person is a user of either vendor. A vendor ignores the fields that it does not know.
 type Person struct {
-	// ID is what the vendor's list of users says: RudderStack's SCIM id,
-	// Guru's e-mail in the vendor's letter case.
+	// ID is the user's id in the vendor's list: RudderStack's SCIM id, or Guru's e-mail address in the vendor's
+	// letter case.
 	ID string
 	// UUID is Guru's user.id.
 	UUID string
@@ -21,11 +20,10 @@ type Person struct {
 	Login string
 	// Emails is RudderStack's list of addresses.
 	Emails []directory.Email
-	// First, Last, Formatted and Display are parts and forms of the name; any
-	// may be empty, and then the vendor does not state it.
+	// First, Last, Formatted and Display are parts and forms of the name. The vendor does not send an empty one.
 	First, Last, Formatted, Display string
-	// Status is Guru's word for it. RudderStack states active as true for
-	// "ACTIVE", as nothing for "" and as false for any other.
+	// Status is Guru's status. RudderStack sends active as true for "ACTIVE", omits it for "", and sends false for
+	// any other status.
 	Status string
 	// Agent marks one of Guru's AI agents.
 	Agent bool
@@ -42,8 +40,7 @@ type Person struct {
 // Team is a group of either vendor.
 type Team struct {
 	ID, Name string
-	// Everyone marks Guru's "All Members", which states 0 members whatever it
-	// holds.
+	// Everyone marks Guru's "All Members", which always reports 0 members.
 	Everyone bool
 	Created  time.Time
 	Members  []Member
@@ -61,17 +58,17 @@ type Member struct {
 	seq int
 }
 
-// store is the directory that a server tells of.
+// store is a server's directory.
 type store struct {
 	mu     sync.RWMutex
-	fold   func(id string) string // a vendor's id as Baton knows it
+	fold   func(id string) string // converts a vendor's id to a Baton id
 	people []*Person              // in the order of the list
 	teams  []*Team
 	person map[string]*Person // by folded id
 	team   map[string]*Team
 	seq    int
 
-	// passing is what came or went since the first request.
+	// passing holds the rows that came or went since the first request.
 	serving bool
 	passing map[string]bool
 	fleet   map[Grant]bool
@@ -118,7 +115,7 @@ func (s *Server) AddUser(email string) string {
 	return s.dir.fold(p.ID)
 }
 
-// AddPerson adds a user as it is.
+// AddPerson adds p unchanged.
 func (s *Server) AddPerson(p *Person) {
 	s.dir.mu.Lock()
 	defer s.dir.mu.Unlock()
@@ -131,7 +128,7 @@ func (s *Server) EditUser(id string, edit func(*Person)) {
 	defer s.dir.mu.Unlock()
 	d := s.dir
 	old := d.person[d.fold(id)]
-	d.cache.Lock() // answers under way may render the old one
+	d.cache.Lock() // a concurrent answer may render the old one
 	p := *old
 	d.cache.Unlock()
 	p.rows = [2][]byte{}
@@ -141,13 +138,12 @@ func (s *Server) EditUser(id string, edit func(*Person)) {
 	d.people[slices.Index(d.people, old)] = &p
 }
 
-// Disable makes RudderStack say that a user is not active, and Guru that the
-// user is pending.
+// Disable makes RudderStack report a user as not active, and Guru report the user as pending.
 func (s *Server) Disable(id string) {
 	s.EditUser(id, func(p *Person) { p.Status = "PENDING" })
 }
 
-// DeleteUser takes a user out of the directory and out of all groups.
+// DeleteUser removes a user from the directory and from all groups.
 func (s *Server) DeleteUser(id string) {
 	s.dir.mu.Lock()
 	defer s.dir.mu.Unlock()
@@ -178,7 +174,7 @@ func (s *Server) EditGroup(id string, edit func(*Team)) {
 }
 
 func (d *store) edit(old *Team, edit func(*Team)) {
-	d.cache.Lock() // answers under way may render the old one
+	d.cache.Lock() // a concurrent answer may render the old one
 	t := *old
 	d.cache.Unlock()
 	t.rows = [2][]byte{}
@@ -189,7 +185,7 @@ func (d *store) edit(old *Team, edit func(*Team)) {
 	d.teams[slices.Index(d.teams, old)] = &t
 }
 
-// DeleteGroup takes a group out of the directory and out of other groups.
+// DeleteGroup removes a group from the directory and from other groups.
 func (s *Server) DeleteGroup(id string) {
 	s.dir.mu.Lock()
 	defer s.dir.mu.Unlock()
@@ -202,13 +198,13 @@ func (s *Server) DeleteGroup(id string) {
 	}
 }
 
-// AddMember puts a user into a group.
+// AddMember adds a user to a group.
 func (s *Server) AddMember(group, user string) { s.join(group, user, false) }
 
-// Nest puts one group into another.
+// Nest adds the group inner to another group.
 func (s *Server) Nest(group, inner string) { s.join(group, inner, true) }
 
-// RemoveMember takes a user out of a group.
+// RemoveMember removes a user from a group.
 func (s *Server) RemoveMember(group, user string) {
 	s.dir.mu.Lock()
 	defer s.dir.mu.Unlock()
@@ -243,7 +239,7 @@ func (d *store) moved(group, id string, nested bool) {
 	}
 }
 
-// row returns a rendered row, made on first use.
+// row returns a rendered row. It renders the row on first use.
 func (d *store) row(slot *[]byte, render func() []byte) []byte {
 	d.cache.Lock()
 	row := *slot
@@ -279,7 +275,7 @@ func (s *Server) GroupIDs() []string {
 	return ids
 }
 
-// Truth is what a sync of the directory as it stands must hold.
+// Truth returns the rows that a sync of the current directory must have.
 func (s *Server) Truth() Truth {
 	s.dir.mu.RLock()
 	defer s.dir.mu.RUnlock()
@@ -313,7 +309,7 @@ func (s *Server) Truth() Truth {
 	return truth
 }
 
-// stated puts texts into a profile, but none that is blank.
+// stated adds the texts that are not blank to a profile.
 func stated(profile map[string]any, texts map[string]string) {
 	for key, text := range texts {
 		if strings.TrimSpace(text) != "" {
@@ -322,9 +318,8 @@ func stated(profile map[string]any, texts map[string]string) {
 	}
 }
 
-// shown is the first text that has something to show, as one line: white
-// space runs are one blank, control characters are dropped, and what is
-// beyond 1,024 bytes is cut off between two characters.
+// shown returns the first text that has visible characters, as one line: runs of white space become one blank,
+// control characters are dropped, and the text is cut after at most 1,024 bytes, between two characters.
 func shown(texts ...string) string {
 	for _, text := range texts {
 		var b strings.Builder

@@ -14,10 +14,10 @@ import (
 const (
 	// Right means that a correct client reads the whole truth.
 	Right = "right"
-	// Fails means that nobody can read the whole truth.
+	// Fails means that no client can read the whole truth.
 	Fails = "fails"
-	// Either means that both are correct: it depends on the size of the
-	// directory, on the order of requests or on how much a client puts up with.
+	// Either means that both outcomes are correct. The outcome depends on the size of the directory, the order of
+	// requests or the client's tolerance.
 	Either = "either"
 )
 
@@ -26,11 +26,11 @@ type Fault struct {
 	Name string
 	// Vendor is "both", "rudderstack" or "guru".
 	Vendor string
-	// What it does, in one line.
+	// What describes the fault in one line.
 	What string
 	// Outcome is Right, Fails or Either.
 	Outcome string
-	// When it strikes, unless WithFault says otherwise.
+	// When selects the requests, unless WithFault overrides it.
 	When When
 
 	// seed changes the directory, and so the truth, before the server starts.
@@ -44,16 +44,16 @@ func (f Fault) serves(v vendor) bool {
 	return f.Vendor == "both" || isGuru == (f.Vendor == "guru")
 }
 
-// When says which requests a fault strikes; the zero value is all of them.
+// When selects the requests that a fault strikes. The zero value selects all.
 type When struct {
-	// Path is a pattern (path.Match) of paths below the prefix, such as
-	// /Users or /groups/*/members. Other requests neither count nor suffer.
+	// Path is a pattern (path.Match) of paths below the prefix, such as /Users or /groups/*/members. Requests for
+	// other paths are neither counted nor struck.
 	Path string
-	// From and To are the first and the last request, counted from 1.
+	// From and To are the numbers of the first and the last request, from 1.
 	From, To int
-	// Every is N for every Nth request.
+	// Every is N to strike every Nth request.
 	Every int
-	// Share is the share of requests, from 0 to 1, drawn from the seed.
+	// Share is the share of requests to strike, from 0 to 1. The seed decides which.
 	Share float64
 }
 
@@ -72,8 +72,8 @@ type chosen struct {
 	when  When
 }
 
-// WithFault makes the server misbehave, by default when the fault's own When
-// says. It panics where there is no such fault.
+// WithFault makes the server misbehave on the requests that when selects, by default those of the fault's own When.
+// It panics if there is no such fault.
 func WithFault(name string, when ...When) Option {
 	i := slices.IndexFunc(Faults(), func(f Fault) bool { return f.Name == name })
 	if i < 0 {
@@ -87,8 +87,8 @@ func WithFault(name string, when ...When) Option {
 	return func(o *options) { o.faults = append(o.faults, c) }
 }
 
-// ParseFault reads a fault as the command line names it: its name and, if
-// wanted, when, such as server-error,every=20,path=/Users.
+// ParseFault reads a fault from the command line: its name, then optionally the requests to strike, such as
+// server-error,every=20,path=/Users.
 func ParseFault(text string) (Fault, Option, error) {
 	parts := strings.Split(text, ",")
 	i := slices.IndexFunc(Faults(), func(f Fault) bool { return f.Name == parts[0] })
@@ -130,8 +130,7 @@ func Faults() []Fault {
 	return slices.Concat(httpFaults, rowFaults, witnessFaults, rudderStackFaults, guruFaults)
 }
 
-// withFaults puts the faults around a handler: those of the vendor inside,
-// those of the wire outside, each in the order given.
+// withFaults wraps a handler in the faults: the vendor's inside, the HTTP faults outside, each in the order given.
 func (s *Server) withFaults(handler http.Handler) http.Handler {
 	faults := slices.Clone(s.options.faults)
 	slices.SortStableFunc(faults, func(a, b chosen) int { return layer(a.fault) - layer(b.fault) })

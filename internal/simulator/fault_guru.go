@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// guruFaults are what Guru's documents leave open, and what was seen of it.
+// guruFaults are cases that Guru's documents leave open, and cases seen at Guru.
 var guruFaults = []Fault{
 	userGroups("usergroups-400", "400", Right, func(w http.ResponseWriter) { guruError(w, http.StatusBadRequest, "Invalid/Incomplete Request") }),
 	userGroups("usergroups-401", "401", Right, func(w http.ResponseWriter) { guruError(w, http.StatusUnauthorized, "Request was unauthorized") }),
@@ -160,7 +160,7 @@ var guruFaults = []Fault{
 		Name: "user-bare", Vendor: "guru", Outcome: Right, What: "the fields of a user stand at the top level of the rows of /members, beside the id",
 		seed: func(s *Server) {
 			for _, p := range s.dir.people {
-				p.UUID = "" // there is one id only
+				p.UUID = "" // there is only one id
 			}
 		},
 		wrap: perRow(isUserList, func(_ *Server, _ int, row map[string]any) { lift(row) }),
@@ -281,7 +281,7 @@ func userGroups(name, answer, outcome string, send func(http.ResponseWriter)) Fa
 	}
 }
 
-// everyone refuses the members of the group of all members.
+// everyone refuses to list the members of the group "All Members".
 func everyone(name string, status int, message string) Fault {
 	return Fault{
 		Name: name, Vendor: "guru", Outcome: Fails, What: fmt.Sprint(status, " on the members of All Members"),
@@ -302,7 +302,7 @@ func sendEmptyList(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, "[]")
 }
 
-// when sends something else to some requests.
+// when replaces the answers to some requests.
 func when(asks func(*http.Request) bool, send func(http.ResponseWriter)) func(*Server, http.Handler) http.Handler {
 	return func(_ *Server, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -319,7 +319,7 @@ func isMembersOfGroup(r *http.Request) bool {
 	return strings.HasPrefix(pathOf(r), "/groups/") && strings.HasSuffix(pathOf(r), "/members")
 }
 
-// hidden answers 404 at some paths.
+// hidden answers 404 for some paths.
 func hidden(paths ...string) func(*Server, http.Handler) http.Handler {
 	return when(func(r *http.Request) bool { return slices.Contains(paths, pathOf(r)) }, func(w http.ResponseWriter) {
 		guruError(w, http.StatusNotFound, http.StatusText(http.StatusNotFound))
@@ -330,7 +330,7 @@ func onMembers(send func(http.ResponseWriter)) func(*Server, http.Handler) http.
 	return when(isMembersOfGroup, send)
 }
 
-// styled changes the form of answers, and nothing that they say.
+// styled changes the form of answers, not their content.
 func styled(name, what string, change func(v *guru)) Fault {
 	return Fault{Name: name, Vendor: "guru", Outcome: Right, What: what, seed: func(s *Server) {
 		change(s.vendor.(*guru)) //nolint:forcetypeassert // WithFault has checked the vendor
@@ -366,8 +366,8 @@ func lift(row map[string]any) {
 	}
 }
 
-// vanishing deletes the last group when its members are first asked for. The
-// truth keeps it: it was there when it was listed.
+// vanishing deletes the last group at the first request for its members. The truth keeps the group, because the list
+// named it.
 func vanishing(s *Server, next http.Handler) http.Handler {
 	if len(s.dir.teams) == 0 {
 		return next

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// httpFaults are of the wire: they strike whatever is asked for.
+// httpFaults are faults of HTTP. They strike requests for any path.
 var httpFaults = []Fault{
 	limited("rate-limit-seconds", "429 with Retry-After: 1", Right, func(h http.Header) { h.Set("Retry-After", "1") }),
 	limited("rate-limit-date", "429 with Retry-After as an HTTP date one second ahead", Right, func(h http.Header) {
@@ -152,7 +152,7 @@ var httpFaults = []Fault{
 		wrap: instead(func(_ *Server, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Encoding", "gzip")
-			for part, i := blanks(), 0; i < 64; i++ { // gzip members one after the other are one stream
+			for part, i := blanks(), 0; i < 64; i++ { // gzip members one after another form one stream
 				if _, err := w.Write(part); err != nil {
 					return
 				}
@@ -212,8 +212,7 @@ func limited(name, what, outcome string, headers func(http.Header)) Fault {
 	}
 }
 
-// atMost limits the requests that are under way, which take 5 milliseconds
-// each.
+// atMost limits the requests in progress. Each takes 5 milliseconds.
 func atMost(name string, most int64) Fault {
 	return Fault{
 		Name: name, Vendor: "both", Outcome: Right, What: fmt.Sprintf("429 that does not say how long to wait, if %d requests are under way already", most),
@@ -252,7 +251,7 @@ func failing(name string, status int, when When, outcome string) Fault {
 	}
 }
 
-// deny answers in the vendor's own form.
+// deny sends a refusal in the vendor's own form.
 func (s *Server) deny(w http.ResponseWriter, status int, words string) {
 	if _, isGuru := s.vendor.(*guru); isGuru {
 		guruError(w, status, words)
@@ -271,14 +270,14 @@ func said(name, what, contentType, body string) Fault {
 	}
 }
 
-// instead makes answers of its own.
+// instead replaces the right answer.
 func instead(answer func(s *Server, w http.ResponseWriter, r *http.Request)) func(*Server, http.Handler) http.Handler {
 	return func(s *Server, _ http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(s, w, r) })
 	}
 }
 
-// before does something ahead of the right answer.
+// before calls do ahead of the right answer.
 func before(do func(s *Server, w http.ResponseWriter, r *http.Request)) func(*Server, http.Handler) http.Handler {
 	return func(s *Server, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -288,8 +287,7 @@ func before(do func(s *Server, w http.ResponseWriter, r *http.Request)) func(*Se
 	}
 }
 
-// captured hands the body of a 200 to send, its headers copied, and lets any
-// other answer through.
+// captured passes the body of a 200 to send, with its headers copied. It forwards any other answer unchanged.
 func captured(send func(s *Server, w http.ResponseWriter, r *http.Request, body []byte)) func(*Server, http.Handler) http.Handler {
 	return func(s *Server, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -308,7 +306,7 @@ func captured(send func(s *Server, w http.ResponseWriter, r *http.Request, body 
 	}
 }
 
-// cutOff resets the connection, or the stream where there are several on one.
+// cutOff resets the connection, or only the stream if the connection carries several.
 func cutOff(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// rowFaults are of what both vendors say of users, groups and members.
+// rowFaults are faults in the users, groups and members that both vendors send.
 var rowFaults = []Fault{
 	{
 		Name: "duplicate-rows", Vendor: "both", Outcome: Either, What: "some users and groups are listed twice, pages apart, and counted twice",
@@ -180,7 +180,7 @@ var rowFaults = []Fault{
 	},
 }
 
-// pick is the first, the middle and the last row.
+// pick returns the first, the middle and the last row.
 func pick[T any](rows []T) []T {
 	if len(rows) == 0 {
 		return nil
@@ -213,7 +213,7 @@ func isGroupList(r *http.Request) bool {
 
 func isList(r *http.Request) bool { return isUserList(r) || isGroupList(r) }
 
-// anonymous takes away everything that could identify a user.
+// anonymous removes every field that could identify a user.
 func anonymous(row map[string]any) {
 	delete(row, "id")
 	if user, ok := row["user"].(map[string]any); ok {
@@ -239,7 +239,7 @@ func rewritten(change func(s *Server, r *http.Request, body any) any) func(*Serv
 	})
 }
 
-// rowsOf are the rows of a list, or the one thing that was asked for.
+// rowsOf returns the rows of a list, or the one resource that was requested.
 func rowsOf(body any) []map[string]any {
 	list, _ := body.([]any)
 	if object, ok := body.(map[string]any); ok {
@@ -267,7 +267,7 @@ func perRow(where func(*http.Request) bool, change func(s *Server, i int, row ma
 	})
 }
 
-// perMember changes members, which RudderStack lists within groups.
+// perMember changes members. RudderStack lists them within groups.
 func perMember(change func(s *Server, r *http.Request, i int, member map[string]any)) func(*Server, http.Handler) http.Handler {
 	return rewritten(func(s *Server, r *http.Request, body any) any {
 		path := pathOf(r)
@@ -304,7 +304,7 @@ func embroider(value any, depth int) any {
 	return value
 }
 
-// reversed renders the fields of objects from z to a.
+// reversed renders the fields of objects in reverse order.
 func reversed(out []byte, value any) []byte {
 	switch v := value.(type) {
 	case map[string]any:
@@ -337,7 +337,7 @@ func reversed(out []byte, value any) []byte {
 	}
 }
 
-// endless makes up page after page of users.
+// endless invents page after page of users.
 func endless(s *Server, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isUserList(r) {

@@ -14,8 +14,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// rudderStackFaults are what real SCIM servers do (RFC 7643, 7644 and 9865
-// say what they should do).
+// rudderStackFaults are faults of real SCIM servers. RFC 7643, 7644 and 9865 define the right behaviour.
 var rudderStackFaults = []Fault{
 	listed("items-per-page-wrong", "itemsPerPage is 7, whatever comes", Right, func(l map[string]any, _ *http.Request) { l["itemsPerPage"] = 7 }),
 	listed("items-per-page-zero", "itemsPerPage is 0", Right, func(l map[string]any, _ *http.Request) { l["itemsPerPage"] = 0 }),
@@ -410,7 +409,7 @@ func listed(name, what, outcome string, change func(list map[string]any, r *http
 	}
 }
 
-// query is what a request for a list asks for.
+// query is a request's window of a list.
 type query struct{ start, count, total int }
 
 func (s *Server) query(r *http.Request) *query {
@@ -464,7 +463,7 @@ func requested(change func(url.Values)) func(*Server, http.Handler) http.Handler
 	}
 }
 
-// window reads rows from the server behind, a page at a time.
+// window reads rows from the server behind it, a page at a time.
 func (s *Server) window(next http.Handler, r *http.Request, start, count int) []any {
 	var rows []any
 	for count > 0 {
@@ -555,8 +554,8 @@ func perGroup(change func(row map[string]any)) func(*Server, http.Handler) http.
 	})
 }
 
-// nested puts the second group into the first and the third into the second,
-// and changes how members are told.
+// nested puts the second group into the first and the third into the second, and changes how the server lists
+// members.
 func nested(name, what string, change func(s *Server, r *http.Request, member map[string]any, kind string)) Fault {
 	f := Fault{
 		Name: name, Vendor: "rudderstack", What: what, Outcome: Right,
@@ -587,7 +586,7 @@ func onPath(prefix string, status int) func(*Server, http.Handler) http.Handler 
 	return on(func(r *http.Request) bool { return strings.HasPrefix(pathOf(r), prefix) }, status)
 }
 
-// onGroupsThat is onGroups for the lists that exclude members, or do not.
+// onGroupsThat is onGroups for only the lists that exclude members, or only those that include them.
 func onGroupsThat(exclude bool, status int) func(*Server, http.Handler) http.Handler {
 	return on(func(r *http.Request) bool {
 		return pathOf(r) == "/Groups" && r.URL.Query().Has("excludedAttributes") == exclude

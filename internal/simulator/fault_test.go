@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// faultSize has several pages of everything.
+// faultSize gives several pages of users, groups and members.
 var faultSize = Size{Users: 330, GroupSizes: []int{0, 3, 230, 1, 0, 120, 2}}
 
-// transcript is what a server answers to the same requests, four times over
-// so that faults that strike now and then do.
+// transcript records a server's answers to the same requests. It sends them four times to catch faults that strike
+// now and then.
 func transcript(t *testing.T, s any) []string {
 	t.Helper()
 	c := newWalker(s)
@@ -72,14 +72,14 @@ func transcript(t *testing.T, s any) []string {
 			lines = append(lines, strings.ReplaceAll(line, strings.TrimPrefix(strings.TrimSuffix(c.base, server.vendor.prefix()), "http://"), "HOST"))
 		}
 	}
-	// net/http sends a GET again where a connection that it had kept breaks.
+	// net/http repeats a GET if a kept connection breaks.
 	return append(lines, fmt.Sprint(len(server.Requests()), " requests"))
 }
 
-// untold are faults of time, which a transcript does not show.
+// untold are faults of time. A transcript does not show them.
 var untold = []string{"slow-body", "one-byte-a-second", "hang", "two-at-a-time", "three-at-a-time"}
 
-// A fault that does nothing would prove that the connectors withstand it.
+// A fault without effect would prove nothing about the connectors.
 func TestEachFaultShows(t *testing.T) {
 	t.Parallel()
 	clean := map[string][]string{
@@ -103,7 +103,7 @@ func TestEachFaultShows(t *testing.T) {
 				t.Parallel()
 				option := WithFault(f.Name)
 				if slices.Contains([]string{"huge-header", "huge-body", "gzip-bomb"}, f.Name) {
-					option = WithFault(f.Name, When{From: 3, To: 3}) // once is enough work
+					option = WithFault(f.Name, When{From: 3, To: 3}) // once is enough
 				}
 				var after []string
 				var got Truth
@@ -142,7 +142,7 @@ func TestEachFaultShows(t *testing.T) {
 	}
 }
 
-// bound ends walks that would never end.
+// bound ends walks that would not end by themselves.
 func bound(s *Server) {
 	s.OnRequest(func(n int, _ *http.Request) {
 		if n > 60 {
@@ -151,7 +151,7 @@ func bound(s *Server) {
 	})
 }
 
-// writes counts how often an answer was written to.
+// writes counts the writes to an answer.
 type writes struct {
 	*httptest.ResponseRecorder
 	n int
@@ -185,8 +185,7 @@ func TestFaultsOfTimeShow(t *testing.T) {
 	}
 }
 
-// A benchmark that was served other bytes than a test would measure something
-// else.
+// If a benchmark got other bytes than a test, it would measure something else.
 func TestFastAnswersAreTheSameBytes(t *testing.T) {
 	t.Parallel()
 	plain, fast := NewRudderStack(faultSize).Start(t), NewRudderStack(faultSize, WithFast()).Start(t)
@@ -327,8 +326,7 @@ func TestServersGuardThemselves(t *testing.T) {
 	}
 }
 
-// Tests that change the directory rely on it that the truth follows, and that
-// what came or went is not held against a sync.
+// Tests that change the directory need the truth to follow, and need rows that came or went to be optional.
 func TestTruthFollowsChanges(t *testing.T) {
 	t.Parallel()
 	s := NewGuru(faultSize).Start(t)

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// witnessFaults are answers that are fine by themselves and contradict each
-// other.
+// witnessFaults are answers that are each valid but contradict each other.
 var witnessFaults = []Fault{
 	{
 		Name: "members-of-other-ids", Vendor: "both", Outcome: Fails, What: "groups name their members by ids that no user has",
@@ -139,7 +138,7 @@ var witnessFaults = []Fault{
 	},
 }
 
-// naming has the rows of /members name groups, and changes lists.
+// naming makes the rows of /members name groups, and changes lists.
 func naming(name, outcome, what string, own func(*Server) func(*Person, []ownGroup) []ownGroup, change func(*Server, *http.Request, []any) []any) Fault {
 	f := Fault{Name: name, Vendor: "guru", Outcome: outcome, What: what, seed: func(s *Server) {
 		v := s.vendor.(*guru) //nolint:forcetypeassert // WithFault has checked the vendor

@@ -18,18 +18,17 @@ import (
 
 const (
 	guruEmail = "admin@example.com"
-	// guruToken holds characters that change in a URL and in JSON.
+	// guruToken holds characters that URLs and JSON escape.
 	guruToken = "guru-0c5e+Vn/4Zr&="
-	// GuruRowToken stands in some rows of Guru's list of members. It is a
-	// secret that must show nowhere.
+	// GuruRowToken is a secret in some rows of Guru's list of members. It must appear in no output.
 	GuruRowToken = "row-token-5b1f+Kd/8Tq="
 
-	// Rows of a page (Guru's Swagger).
+	// Rows per page (Guru's Swagger).
 	guruMemberRows      = 50
 	guruGroupMemberRows = 100
 )
 
-// Guru is Guru's REST API, from its documented payloads.
+// Guru serves Guru's REST API, with the payloads of Guru's documentation.
 type Guru struct{ *Server }
 
 // NewGuru makes a server that does not listen yet.
@@ -44,41 +43,40 @@ func (s *Guru) Start(tb TB) *Guru {
 	return s
 }
 
-// Email is the user name half of the credential.
+// Email is the user name of the credential.
 func (s *Guru) Email() string { return guruEmail }
 
-// Token is the password half of the credential.
+// Token is the password of the credential.
 func (s *Guru) Token() string { return guruToken }
 
-// Env is what baton-guru reads from its environment.
+// Env lists the environment variables for baton-guru.
 func (s *Guru) Env() []string {
 	return []string{"BATON_BASE_URL=" + s.URL(), "BATON_USER_EMAIL=" + s.Email(), "BATON_API_TOKEN=" + s.Token()}
 }
 
 type guru struct {
 	*Server
-	// What faults change.
+	// Faults change the fields below.
 	style      func(v *guru, w http.ResponseWriter, next, token string)
 	onward     func(path string, first, last int, more bool) (after int, link bool)
-	groupRows  int  // rows of a page of groups; 0 for all
-	memberRows int  // rows of a page of a group's members; 0 as documented
-	lenient    bool // takes a blank for a plus in tokens
+	groupRows  int  // rows per page of groups; 0 for all
+	memberRows int  // rows per page of a group's members; 0 for the documented number
+	lenient    bool // reads a blank in a token as a plus
 	emptyList  func(w http.ResponseWriter)
-	// stateGroups says that the rows of /members name the groups of their users.
+	// stateGroups makes the rows of /members name their users' groups.
 	stateGroups bool
-	// ownGroups changes what they name; nil for nothing.
+	// ownGroups changes those groups; nil changes nothing.
 	ownGroups func(p *Person, groups []ownGroup) []ownGroup
 }
 
-// ownGroup is a group as a row of /members names it.
+// ownGroup is a group in a row of /members.
 type ownGroup struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Role string `json:"role"`
 }
 
-// groupsOf are the groups that a row of /members names, All Members among them,
-// as Guru documents it.
+// groupsOf returns the groups in a row of /members. They include All Members, as Guru documents.
 func (v *guru) groupsOf(p *Person) []ownGroup {
 	groups := []ownGroup{}
 	if !v.stateGroups {
@@ -182,13 +180,13 @@ func (v *guru) presentTeam(t *Team) Group {
 	return g
 }
 
-// guruBilling is what Guru says of every user's billing.
+// guruBilling is every user's billing type.
 const guruBilling = "CORE"
 
-// managed says that Guru has the user from a directory of the customer's.
+// managed reports whether Guru got the user from a customer's directory.
 func (p *Person) managed() bool { return p.seq%4 == 0 }
 
-// guruIdentifier is the name of a group in links.
+// guruIdentifier is the group's name in links.
 func (t *Team) guruIdentifier() string {
 	if t.Everyone {
 		return "team"
@@ -199,7 +197,7 @@ func (t *Team) guruIdentifier() string {
 func (v *guru) serve(w http.ResponseWriter, r *http.Request) {
 	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), v.prefix()+"/"), "/")
 	for i, escaped := range segments {
-		segments[i], _ = url.PathUnescape(escaped) // net/http has parsed it before
+		segments[i], _ = url.PathUnescape(escaped) // net/http has already parsed it
 	}
 	d := v.dir
 	d.mu.RLock()
@@ -236,8 +234,7 @@ func (v *guru) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// listPage answers with the rows behind the one that the token names. Rows
-// that go do not shift the others.
+// listPage answers with the rows after the row in the token. Deleted rows do not shift the others.
 func listPage[T any](v *guru, w http.ResponseWriter, r *http.Request, all []T, size int, seq func(T) int, render func(T) []byte) {
 	q := r.URL.Query()
 	after := 0
@@ -287,13 +284,13 @@ func listPage[T any](v *guru, w http.ResponseWriter, r *http.Request, all []T, s
 	_, _ = w.Write(body.Bytes())
 }
 
-// documentedLink is the header as Guru documents it, blanks included.
+// documentedLink sends the header as Guru documents it, with its blanks.
 func documentedLink(_ *guru, w http.ResponseWriter, next, token string) {
 	w.Header().Add("Link", "< "+next+"?token="+url.QueryEscape(token)+` >; rel="next-page"`)
 }
 
-// makeToken is opaque: it says where to go on, and belongs to one list. Its
-// text always holds a plus, a slash and an equals sign.
+// makeToken returns an opaque token that holds a position in one list. Its text always has a plus, a slash and an
+// equals sign.
 func (v *guru) makeToken(path string, seq int) string {
 	raw := []byte{0xfb, 0xff}
 	check := directory.Fingerprint(fmt.Sprint("token of ", path, " at ", seq))
@@ -314,7 +311,7 @@ func (v *guru) readToken(path, token string) (seq int, ok bool) {
 	return seq, v.makeToken(path, seq) == token
 }
 
-// guruDate is the form of Guru's dates.
+// guruDate is the layout of Guru's dates.
 const guruDate = "2006-01-02T15:04:05.000-0700"
 
 type guruUser struct {
@@ -344,7 +341,7 @@ func guruTime(t time.Time) string {
 
 func (v *guru) memberRow(p *Person) []byte {
 	slot := &p.rows[0]
-	if v.stateGroups { // which change while the person does not
+	if v.stateGroups { // the groups change while the person does not
 		slot = new([]byte)
 	}
 	return v.dir.row(slot, func() []byte {
@@ -373,7 +370,7 @@ func (v *guru) groupMemberRow(m Member) []byte {
 	v.dir.mu.RLock()
 	p := v.dir.person[v.dir.fold(m.ID)]
 	v.dir.mu.RUnlock()
-	if p == nil { // joined in between: not in the list of members
+	if p == nil { // joined since the list of members was read
 		p = &Person{ID: m.ID, Login: m.ID, First: "New", Last: "Member", Status: "ACTIVE", UUID: uuid("unlisted", m.seq), Created: epoch}
 	}
 	return v.dir.row(&p.rows[1], func() []byte {

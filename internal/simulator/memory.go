@@ -8,21 +8,18 @@ import (
 	"syscall"
 )
 
-// The authorities of the servers in memory. No packet ever goes there.
+// The authorities of the servers in memory. No packet ever goes to them.
 const (
 	memoryAuthority    = "127.0.0.1:1"
 	memoryAuthorityOf2 = "127.0.0.1:2"
 )
 
-// WithMemory makes the server listen within the process: no socket is opened,
-// and only Transport reaches it. All that waits then waits on channels and
-// timers, so that a test may run in a bubble of testing/synctest.
+// WithMemory makes the server listen within the process. It opens no socket, and only Transport reaches it.
+// Everything then waits on channels and timers, so a test can run in a testing/synctest bubble.
 func WithMemory() Option { return func(o *options) { o.memory = true } }
 
-// Transport speaks HTTP to a server made with WithMemory, and to the other
-// origin that some faults point to. Any other address refuses connections.
-// Close closes its connections. It is nil, as for the network, where the server
-// listens on loopback.
+// Transport returns a client transport for a server made with WithMemory, and for the other origin in some faults. It
+// refuses connections to any other address. Close closes its connections. It is nil for a server on loopback.
 func (s *Server) Transport() http.RoundTripper {
 	if s.transport == nil {
 		return nil
@@ -52,7 +49,7 @@ func (s *Server) startInMemory(other http.Handler) {
 	}
 }
 
-// memoryListener hands out the far ends of pipes.
+// memoryListener accepts the server ends of pipes.
 type memoryListener struct {
 	address memoryAddress
 	conns   chan net.Conn

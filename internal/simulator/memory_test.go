@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// TestInMemory shows that a server in memory is reached through its transport
-// alone, that its latency passes on the clock of a bubble, and that Close ends
-// all that it started, without which the bubble would not end.
+// TestInMemory checks that only its transport reaches a server in memory, that the latency passes on the bubble's
+// clock, and that Close ends everything that Start began. Otherwise the bubble would not end.
 func TestInMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

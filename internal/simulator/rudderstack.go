@@ -20,12 +20,11 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// rudderStackToken holds characters that change in a URL.
+// rudderStackToken holds characters that URLs escape.
 const rudderStackToken = "rs-org-7f3a+Wm/9Qx=="
 
-// RudderStack is RudderStack's SCIM 2.0 API, served by a SCIM library that
-// this project did not write. It honours excludedAttributes=members, which the
-// library leaves to the store.
+// RudderStack serves RudderStack's SCIM 2.0 API with a SCIM library from outside this project. It honours
+// excludedAttributes=members, which the library leaves to the store.
 type RudderStack struct{ *Server }
 
 // NewRudderStack makes a server that does not listen yet.
@@ -42,7 +41,7 @@ func (s *RudderStack) Start(tb TB) *RudderStack {
 // Token is the credential.
 func (s *RudderStack) Token() string { return rudderStackToken }
 
-// Env is what baton-rudderstack reads from its environment.
+// Env lists the environment variables for baton-rudderstack.
 func (s *RudderStack) Env() []string {
 	return []string{"BATON_RUDDERSTACK_SCIM_BASE_URL=" + s.URL(), "BATON_RUDDERSTACK_SCIM_TOKEN=" + s.Token()}
 }
@@ -66,7 +65,7 @@ func (v *rudderstack) refuse(w http.ResponseWriter, status int) {
 	scimError(w, status, detail)
 }
 
-// scimError answers as RFC 7644, section 3.12.
+// scimError sends an error as RFC 7644, section 3.12, defines it.
 func scimError(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/scim+json")
 	w.WriteHeader(status)
@@ -94,7 +93,7 @@ func (v *rudderstack) person(i int) *Person {
 	}
 	p.Emails = []directory.Email{{Address: p.Login, Primary: true}}
 	switch i % 10 {
-	case 1: // only the display name can be changed at RudderStack
+	case 1: // RudderStack lets users change only the display name
 		p.First, p.Last = "", ""
 	case 2: // the full name in one field
 		p.First, p.Last, p.Display = "", p.Display, ""
@@ -234,14 +233,14 @@ func stamp(at time.Time) scim.Meta {
 	return scim.Meta{Created: &at, LastModified: &at}
 }
 
-// withoutMembers reads RFC 7644, section 3.9.
+// withoutMembers reports whether a request excludes members (RFC 7644, section 3.9).
 func withoutMembers(r *http.Request) bool {
 	return slices.ContainsFunc(strings.Split(r.URL.Query().Get("excludedAttributes"), ","), func(name string) bool {
 		return strings.EqualFold(strings.TrimSpace(name), "members")
 	})
 }
 
-// resources is one collection, as the library asks for it.
+// resources is one collection in the form that the library needs.
 type resources struct {
 	v    *rudderstack
 	size func() int
@@ -284,7 +283,7 @@ func (c resources) Patch(*http.Request, string, []scim.PatchOperation) (scim.Res
 
 func (c resources) Delete(*http.Request, string) error { return errReadOnly }
 
-// maxCount is the most rows of a page. The fault cap-100 makes it 100.
+// maxCount is the largest number of rows in a page. The fault cap-100 makes it 100.
 const maxCount = 200
 
 func newLibrary(v *rudderstack) *scim.Server {
@@ -298,9 +297,8 @@ func newLibrary(v *rudderstack) *scim.Server {
 	return &server
 }
 
-// onePrimary marks a primary address where the vendor marks none: the one that
-// is the login, else the first. What shows an e-mail address of a user, such
-// as an export, shows the primary one alone.
+// onePrimary marks a primary address if the vendor marks none: the address that equals the login, else the first.
+// Programs that show one address of a user, such as an export, show the primary.
 func onePrimary(emails []directory.Email, login string) []directory.Email {
 	if len(emails) == 0 || slices.ContainsFunc(emails, func(e directory.Email) bool { return e.Primary }) {
 		return emails
@@ -325,8 +323,7 @@ func (v *rudderstack) ask(w http.ResponseWriter, r *http.Request, path string) {
 	v.library.ServeHTTP(w, inner)
 }
 
-// page answers a list from rows that the library rendered before. It leaves
-// what is unusual to the library.
+// page answers a list with rows that the library rendered before. It leaves unusual requests to the library.
 func (v *rudderstack) page(w http.ResponseWriter, r *http.Request, path string) bool {
 	q := r.URL.Query()
 	start, count := 1, maxCount
@@ -366,7 +363,7 @@ func (v *rudderstack) rows(r *http.Request, path string, start, count int) (rows
 		return func() []byte {
 			one := r.Clone(r.Context())
 			recorder := httptest.NewRecorder()
-			// The library unescapes what net/http has unescaped already.
+			// The library unescapes the path a second time, after net/http.
 			v.ask(recorder, one, path+"/"+url.PathEscape(id))
 			return recorder.Body.Bytes()
 		}

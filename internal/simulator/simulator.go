@@ -26,21 +26,21 @@ type Request struct {
 	// N counts from 1.
 	N      int
 	Method string
-	// Path is decoded and holds the prefix.
+	// Path is decoded and includes the prefix.
 	Path string
-	// Query is as it was sent.
+	// Query is the raw query.
 	Query string
 	// Header holds Accept, Accept-Encoding, User-Agent, Content-Type, Cookie
 	// and Range.
 	Header http.Header
-	// Authorized says that the credential was right.
+	// Authorized reports whether the credential was right.
 	Authorized bool
-	// Status is the answer's, 0 where none was sent.
+	// Status is the answer's status, or 0 if no answer was sent.
 	Status int
 	At     time.Time
 }
 
-// vendor is what differs between the two.
+// vendor holds the differences between the two vendors.
 type vendor interface {
 	prefix() string
 	authorized(r *http.Request) bool
@@ -53,8 +53,7 @@ type vendor interface {
 	presentTeam(t *Team) Group
 }
 
-// Server is one vendor's API. It is an http.Handler and listens on loopback
-// once started.
+// Server is one vendor's API. It is an http.Handler. Start makes it listen.
 type Server struct {
 	vendor  vendor
 	dir     *store
@@ -90,20 +89,19 @@ type options struct {
 // Option changes how a server behaves.
 type Option func(*options)
 
-// WithLatency makes each answer wait, and up to jitter longer.
+// WithLatency delays each answer by latency and up to jitter more.
 func WithLatency(latency, jitter time.Duration) Option {
 	return func(o *options) { o.latency, o.jitter = latency, jitter }
 }
 
-// WithSeed sets what jitter and shares of requests are drawn from.
+// WithSeed sets the seed for jitter and for shares of requests.
 func WithSeed(seed int) Option { return func(o *options) { o.seed = seed } }
 
-// WithFast makes RudderStack keep each resource as the SCIM library rendered
-// it and put the pages together itself. Its answers are the same bytes.
+// WithFast makes RudderStack keep each resource as the SCIM library rendered it, and build the pages itself. Its
+// answers have the same bytes.
 func WithFast() Option { return func(o *options) { o.fast = true } }
 
-// WithTLS makes the server speak https, with a certificate that CertificatePEM
-// returns, and HTTP/2.
+// WithTLS makes the server speak https and HTTP/2. CertificatePEM returns its certificate.
 func WithTLS() Option { return func(o *options) { o.tls = true } }
 
 func newServer(v vendor, fold func(string) string, size Size, opts []Option) *Server {
@@ -132,12 +130,11 @@ func newServer(v vendor, fold func(string) string, size Size, opts []Option) *Se
 	return s
 }
 
-// quiet is where net/http's own complaints of broken connections go.
+// quiet discards net/http's messages about broken connections.
 var quiet = log.New(io.Discard, "", 0)
 
-// Start listens on loopback or, with WithMemory, within the process. With a
-// test, the server closes at its end, and a request that was not a GET fails
-// it.
+// Start listens on loopback or, with WithMemory, within the process. With a test, the server closes when the test
+// ends, and any request other than a GET fails the test.
 func (s *Server) Start(tb TB) *Server {
 	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -179,7 +176,7 @@ func (s *Server) startOnLoopback(other http.Handler) {
 	s.url, s.otherURL = s.listener.URL, s.other.URL
 }
 
-// Close stops listening. Answers that hang are given up.
+// Close stops listening. It abandons answers that hang.
 func (s *Server) Close() {
 	s.stopped.Do(func() {
 		close(s.stop)
@@ -198,16 +195,16 @@ func (s *Server) Close() {
 	})
 }
 
-// URL is the base URL that a connector is configured with, prefix included.
+// URL is the base URL for a connector, with the prefix.
 func (s *Server) URL() string { return s.url + s.vendor.prefix() }
 
-// CertificatePEM is what a client must trust where the server has TLS.
+// CertificatePEM returns the certificate that a client must trust if the server has TLS.
 func (s *Server) CertificatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.listener.Certificate().Raw})
 }
 
-// OnRequest has f called before each request is answered, with its number
-// from 1. It may change the directory.
+// OnRequest makes the server call f before it answers each request, with the request's number from 1. f may change
+// the directory.
 func (s *Server) OnRequest(f func(n int, r *http.Request)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,28 +218,28 @@ func (s *Server) RevokeCredential() {
 	s.revoked = true
 }
 
-// Requests lists what was asked so far, in order of arrival.
+// Requests lists the requests so far, in order of arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// ForgetRequests empties that list.
+// ForgetRequests empties the list that Requests returns.
 func (s *Server) ForgetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
 }
 
-// Violations lists the requests that were not a GET. All were refused.
+// Violations lists the requests other than GET. The server refused all of them.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.violations)
 }
 
-// OtherOrigin lists the requests that arrived at another origin, to which some faults point.
+// OtherOrigin lists the requests that arrived at the other origin in some faults.
 func (s *Server) OtherOrigin() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -304,7 +301,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type pathKey struct{}
 
-// pathOf is a request's path below the prefix.
+// pathOf returns a request's path below the prefix.
 func pathOf(r *http.Request) string {
 	path, _ := r.Context().Value(pathKey{}).(string)
 	return path
@@ -333,7 +330,7 @@ func (s *Server) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// statusNote notes the status that was sent.
+// statusNote records the status that was sent.
 type statusNote struct {
 	http.ResponseWriter
 	status int

@@ -13,8 +13,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// walker is a naive client: it does what the documents say, believes what it
-// is told and puts up with nothing.
+// walker is a naive client. It follows the documents, trusts every answer and tolerates nothing.
 type walker struct {
 	base   string
 	auth   func(*http.Request)
@@ -220,8 +219,7 @@ var sizes = []Size{
 	{Users: 2345, GroupSizes: []int{0, 1, 99, 100, 101, 1500}},
 }
 
-// A simulator that does not serve what it calls the truth would let a wrong
-// sync pass.
+// If the simulator did not serve its own truth, a wrong sync could pass.
 func TestServersServeTheTruth(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes {

@@ -8,20 +8,16 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// Size says how much a directory holds. The same size gives the same
-// directory, always.
+// Size is the size of a directory. The same size always gives the same directory.
 type Size struct {
-	// Users is how many there are. Guru's first is the caller.
+	// Users is the number of users. Guru's first user is the caller.
 	Users int
-	// Groups is how many groups of MembersPerGroup members there are; the
-	// first is empty where there are more than two. A group has at most Users
-	// members.
+	// Groups is the number of groups, each with MembersPerGroup members. If there are more than two, the first is
+	// empty. A group has at most Users members.
 	Groups, MembersPerGroup int
-	// GroupSizes, if set, says of each group how many members it has; Groups
-	// and MembersPerGroup then say nothing.
+	// GroupSizes, if set, gives each group's number of members. It overrides Groups and MembersPerGroup.
 	GroupSizes []int
-	// WithoutAllMembers leaves out the group "All Members" that Guru has
-	// besides the others.
+	// WithoutAllMembers omits the group "All Members", which Guru adds to the others.
 	WithoutAllMembers bool
 }
 
@@ -38,7 +34,7 @@ func (z Size) groupSizes() []int {
 	return sizes
 }
 
-// epoch is when the first account was created.
+// epoch is the time when the first account was created.
 var epoch = time.Date(2021, 3, 4, 5, 6, 7, 89_000_000, time.UTC)
 
 var (
@@ -59,7 +55,7 @@ func (s *Server) fill(z Size) {
 	}
 	for i, size := range z.groupSizes() {
 		t := &Team{ID: s.vendor.groupID(i), Name: teamName(i), Created: epoch.Add(time.Duration(i) * time.Hour)}
-		if i == 2 { // names are not unique
+		if i == 2 { // names need not be unique
 			t.Name = teamName(1)
 		}
 		size = min(size, z.Users)
@@ -76,7 +72,7 @@ func (s *Server) fill(z Size) {
 
 func teamName(i int) string { return fmt.Sprintf("%s %d", teams[i%len(teams)], i) }
 
-// stride is a step that visits each of n places once.
+// stride returns a step that visits each of n places once.
 func stride(i, n int) int {
 	for step := 1 + int(hash("stride", i)%uint64(n)); ; step++ { //nolint:gosec // both are small
 		a, b := step, n
@@ -89,8 +85,7 @@ func stride(i, n int) int {
 	}
 }
 
-// hash is a well mixed number that depends on its arguments alone
-// (SplitMix64 over FNV-1a).
+// hash returns a well-mixed number that depends only on its arguments (SplitMix64 over FNV-1a).
 func hash(kind string, i int) uint64 {
 	x := directory.Fingerprint(kind) + uint64(i)*0x9e3779b97f4a7c15 //nolint:gosec // wraps as it should
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -98,7 +93,7 @@ func hash(kind string, i int) uint64 {
 	return x ^ x>>31
 }
 
-// ksuid is an id as RudderStack's look: 27 letters and digits.
+// ksuid returns an id in RudderStack's form: 27 letters and digits.
 func ksuid(kind string, i int) string {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	var b strings.Builder
@@ -112,7 +107,7 @@ func ksuid(kind string, i int) string {
 	return b.String()
 }
 
-// uuid is a version 4 UUID.
+// uuid returns a version 4 UUID.
 func uuid(kind string, i int) string {
 	a, b := hash(kind, 2*i), hash(kind, 2*i+1)
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>52, b&0xffffffffffff)

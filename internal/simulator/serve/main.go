@@ -1,5 +1,5 @@
-// Command serve runs both vendors' simulators on loopback until it is
-// interrupted. It prints the connectors' settings for them.
+// Command serve runs both vendors' simulators on loopback until it is interrupted. It prints the connectors' settings
+// for them.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// serve starts both and returns when ctx ends.
+// serve starts both simulators and returns when ctx ends.
 func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(errs)
@@ -121,8 +121,7 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	return nil
 }
 
-// tell names four groups for the demo and fills them. Later, somebody has left,
-// somebody is disabled and somebody has moved.
+// tell names and fills four groups for the demo. With later, one user has left, one is disabled and one has moved.
 func tell(s *simulator.Server, later bool) {
 	users, groups := s.UserIDs(), s.GroupIDs()
 	for i, name := range []string{"Analytics", "Billing", "Data Engineering", "Support"} {
@@ -147,7 +146,7 @@ type fault struct {
 	option simulator.Option
 }
 
-// environment is lines that a shell can source.
+// environment formats lines for a shell to source.
 func environment(pairs []string) string {
 	var b strings.Builder
 	for _, pair := range pairs {
@@ -157,7 +156,7 @@ func environment(pairs []string) string {
 	return b.String()
 }
 
-// writeWhole makes a file appear with all of its text at once.
+// writeWhole writes a file that appears with all of its text at once.
 func writeWhole(path, text string) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// started ends the server once it has said where it serves.
+// started ends the server once it has printed its address.
 type started func(text string)
 
 func (s started) Write(b []byte) (int, error) {
