@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Difference lists, in at most 20 lines, how a sync's rows differ from the truth. It returns nothing if they agree.
-// In a profile it compares only the keys that the truth names.
+// Difference lists, in at most 20 lines, how a sync's rows differ from the
+// truth. It returns nothing if they agree. In a profile it compares only the
+// keys that the truth names.
 func (t Truth) Difference(got Truth) []string {
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }

@@ -11,8 +11,8 @@ import (
 
 // Person is a user of either vendor. A vendor ignores the fields that it does not know.
 type Person struct {
-	// ID is the user's id in the vendor's list: RudderStack's SCIM id, or Guru's e-mail address in the vendor's
-	// letter case.
+	// ID is the user's id in the vendor's list: RudderStack's SCIM id, or
+	// Guru's e-mail address in the vendor's letter case.
 	ID string
 	// UUID is Guru's user.id.
 	UUID string
@@ -20,10 +20,11 @@ type Person struct {
 	Login string
 	// Emails is RudderStack's list of addresses.
 	Emails []directory.Email
-	// First, Last, Formatted and Display are parts and forms of the name. The vendor does not send an empty one.
+	// First, Last, Formatted and Display are parts and forms of the name. The
+	// vendor does not send an empty one.
 	First, Last, Formatted, Display string
-	// Status is Guru's status. RudderStack sends active as true for "ACTIVE", omits it for "", and sends false for
-	// any other status.
+	// Status is Guru's status. RudderStack sends active as true for "ACTIVE",
+	// omits it for "", and sends false for any other status.
 	Status string
 	// Agent marks one of Guru's AI agents.
 	Agent bool
@@ -138,7 +139,8 @@ func (s *Server) EditUser(id string, edit func(*Person)) {
 	d.people[slices.Index(d.people, old)] = &p
 }
 
-// Disable makes RudderStack report a user as not active, and Guru report the user as pending.
+// Disable makes RudderStack report a user as not active, and Guru report the
+// user as pending.
 func (s *Server) Disable(id string) {
 	s.EditUser(id, func(p *Person) { p.Status = "PENDING" })
 }
@@ -318,8 +320,9 @@ func stated(profile map[string]any, texts map[string]string) {
 	}
 }
 
-// shown returns the first text that has visible characters, as one line: runs of white space become one blank,
-// control characters are dropped, and the text is cut after at most 1,024 bytes, between two characters.
+// shown returns the first text that has visible characters, as one line: runs
+// of white space become one blank, control characters are dropped, and the text
+// is cut after at most 1,024 bytes, between two characters.
 func shown(texts ...string) string {
 	for _, text := range texts {
 		var b strings.Builder

@@ -16,8 +16,8 @@ const (
 	Right = "right"
 	// Fails means that no client can read the whole truth.
 	Fails = "fails"
-	// Either means that both outcomes are correct. The outcome depends on the size of the directory, the order of
-	// requests or the client's tolerance.
+	// Either means that both outcomes are correct. The outcome depends on the
+	// size of the directory, the order of requests or the client's tolerance.
 	Either = "either"
 )
 
@@ -46,8 +46,9 @@ func (f Fault) serves(v vendor) bool {
 
 // When selects the requests that a fault strikes. The zero value selects all.
 type When struct {
-	// Path is a pattern (path.Match) of paths below the prefix, such as /Users or /groups/*/members. Requests for
-	// other paths are neither counted nor struck.
+	// Path is a pattern (path.Match) of paths below the prefix, such as /Users
+	// or /groups/*/members. Requests for other paths are neither counted nor
+	// struck.
 	Path string
 	// From and To are the numbers of the first and the last request, from 1.
 	From, To int
@@ -72,8 +73,8 @@ type chosen struct {
 	when  When
 }
 
-// WithFault makes the server misbehave on the requests that when selects, by default those of the fault's own When.
-// It panics if there is no such fault.
+// WithFault makes the server misbehave on the requests that when selects, by
+// default those of the fault's own When. It panics if there is no such fault.
 func WithFault(name string, when ...When) Option {
 	i := slices.IndexFunc(Faults(), func(f Fault) bool { return f.Name == name })
 	if i < 0 {
@@ -87,8 +88,8 @@ func WithFault(name string, when ...When) Option {
 	return func(o *options) { o.faults = append(o.faults, c) }
 }
 
-// ParseFault reads a fault from the command line: its name, then optionally the requests to strike, such as
-// server-error,every=20,path=/Users.
+// ParseFault reads a fault from the command line: its name, then optionally the
+// requests to strike, such as server-error,every=20,path=/Users.
 func ParseFault(text string) (Fault, Option, error) {
 	parts := strings.Split(text, ",")
 	i := slices.IndexFunc(Faults(), func(f Fault) bool { return f.Name == parts[0] })
@@ -130,7 +131,8 @@ func Faults() []Fault {
 	return slices.Concat(httpFaults, rowFaults, witnessFaults, rudderStackFaults, guruFaults)
 }
 
-// withFaults wraps a handler in the faults: the vendor's inside, the HTTP faults outside, each in the order given.
+// withFaults wraps a handler in the faults: the vendor's inside, the HTTP
+// faults outside, each in the order given.
 func (s *Server) withFaults(handler http.Handler) http.Handler {
 	faults := slices.Clone(s.options.faults)
 	slices.SortStableFunc(faults, func(a, b chosen) int { return layer(a.fault) - layer(b.fault) })

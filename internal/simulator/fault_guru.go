@@ -366,8 +366,8 @@ func lift(row map[string]any) {
 	}
 }
 
-// vanishing deletes the last group at the first request for its members. The truth keeps the group, because the list
-// named it.
+// vanishing deletes the last group at the first request for its members. The
+// truth keeps the group, because the list named it.
 func vanishing(s *Server, next http.Handler) http.Handler {
 	if len(s.dir.teams) == 0 {
 		return next

@@ -287,7 +287,8 @@ func before(do func(s *Server, w http.ResponseWriter, r *http.Request)) func(*Se
 	}
 }
 
-// captured passes the body of a 200 to send, with its headers copied. It forwards any other answer unchanged.
+// captured passes the body of a 200 to send, with its headers copied. It
+// forwards any other answer unchanged.
 func captured(send func(s *Server, w http.ResponseWriter, r *http.Request, body []byte)) func(*Server, http.Handler) http.Handler {
 	return func(s *Server, next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// rudderStackFaults are faults of real SCIM servers. RFC 7643, 7644 and 9865 define the right behaviour.
+// rudderStackFaults are faults of real SCIM servers. RFC 7643, 7644 and 9865
+// define the right behaviour.
 var rudderStackFaults = []Fault{
 	listed("items-per-page-wrong", "itemsPerPage is 7, whatever comes", Right, func(l map[string]any, _ *http.Request) { l["itemsPerPage"] = 7 }),
 	listed("items-per-page-zero", "itemsPerPage is 0", Right, func(l map[string]any, _ *http.Request) { l["itemsPerPage"] = 0 }),
@@ -554,8 +555,8 @@ func perGroup(change func(row map[string]any)) func(*Server, http.Handler) http.
 	})
 }
 
-// nested puts the second group into the first and the third into the second, and changes how the server lists
-// members.
+// nested puts the second group into the first and the third into the second,
+// and changes how the server lists members.
 func nested(name, what string, change func(s *Server, r *http.Request, member map[string]any, kind string)) Fault {
 	f := Fault{
 		Name: name, Vendor: "rudderstack", What: what, Outcome: Right,
@@ -586,7 +587,8 @@ func onPath(prefix string, status int) func(*Server, http.Handler) http.Handler 
 	return on(func(r *http.Request) bool { return strings.HasPrefix(pathOf(r), prefix) }, status)
 }
 
-// onGroupsThat is onGroups for only the lists that exclude members, or only those that include them.
+// onGroupsThat is onGroups for only the lists that exclude members, or only
+// those that include them.
 func onGroupsThat(exclude bool, status int) func(*Server, http.Handler) http.Handler {
 	return on(func(r *http.Request) bool {
 		return pathOf(r) == "/Groups" && r.URL.Query().Has("excludedAttributes") == exclude

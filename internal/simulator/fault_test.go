@@ -17,8 +17,8 @@ import (
 // faultSize gives several pages of users, groups and members.
 var faultSize = Size{Users: 330, GroupSizes: []int{0, 3, 230, 1, 0, 120, 2}}
 
-// transcript records a server's answers to the same requests. It sends them four times to catch faults that strike
-// now and then.
+// transcript records a server's answers to the same requests. It sends them
+// four times to catch faults that strike now and then.
 func transcript(t *testing.T, s any) []string {
 	t.Helper()
 	c := newWalker(s)
@@ -326,7 +326,8 @@ func TestServersGuardThemselves(t *testing.T) {
 	}
 }
 
-// Tests that change the directory need the truth to follow, and need rows that came or went to be optional.
+// Tests that change the directory need the truth to follow, and need rows that
+// came or went to be optional.
 func TestTruthFollowsChanges(t *testing.T) {
 	t.Parallel()
 	s := NewGuru(faultSize).Start(t)

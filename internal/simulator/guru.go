@@ -20,7 +20,8 @@ const (
 	guruEmail = "admin@example.com"
 	// guruToken holds characters that URLs and JSON escape.
 	guruToken = "guru-0c5e+Vn/4Zr&="
-	// GuruRowToken is a secret in some rows of Guru's list of members. It must appear in no output.
+	// GuruRowToken is a secret in some rows of Guru's list of members. It must
+	// appear in no output.
 	GuruRowToken = "row-token-5b1f+Kd/8Tq="
 
 	// Rows per page (Guru's Swagger).
@@ -76,7 +77,8 @@ type ownGroup struct {
 	Role string `json:"role"`
 }
 
-// groupsOf returns the groups in a row of /members. They include All Members, as Guru documents.
+// groupsOf returns the groups in a row of /members. They include All Members,
+// as Guru documents.
 func (v *guru) groupsOf(p *Person) []ownGroup {
 	groups := []ownGroup{}
 	if !v.stateGroups {
@@ -234,7 +236,8 @@ func (v *guru) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// listPage answers with the rows after the row in the token. Deleted rows do not shift the others.
+// listPage answers with the rows after the row in the token. Deleted rows do
+// not shift the others.
 func listPage[T any](v *guru, w http.ResponseWriter, r *http.Request, all []T, size int, seq func(T) int, render func(T) []byte) {
 	q := r.URL.Query()
 	after := 0
@@ -289,8 +292,8 @@ func documentedLink(_ *guru, w http.ResponseWriter, next, token string) {
 	w.Header().Add("Link", "< "+next+"?token="+url.QueryEscape(token)+` >; rel="next-page"`)
 }
 
-// makeToken returns an opaque token that holds a position in one list. Its text always has a plus, a slash and an
-// equals sign.
+// makeToken returns an opaque token that holds a position in one list. Its text
+// always has a plus, a slash and an equals sign.
 func (v *guru) makeToken(path string, seq int) string {
 	raw := []byte{0xfb, 0xff}
 	check := directory.Fingerprint(fmt.Sprint("token of ", path, " at ", seq))

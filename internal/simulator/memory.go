@@ -14,12 +14,14 @@ const (
 	memoryAuthorityOf2 = "127.0.0.1:2"
 )
 
-// WithMemory makes the server listen within the process. It opens no socket, and only Transport reaches it.
-// Everything then waits on channels and timers, so a test can run in a testing/synctest bubble.
+// WithMemory makes the server listen within the process. It opens no socket,
+// and only Transport reaches it. Everything then waits on channels and timers,
+// so a test can run in a testing/synctest bubble.
 func WithMemory() Option { return func(o *options) { o.memory = true } }
 
-// Transport returns a client transport for a server made with WithMemory, and for the other origin in some faults. It
-// refuses connections to any other address. Close closes its connections. It is nil for a server on loopback.
+// Transport returns a client transport for a server made with WithMemory, and
+// for the other origin in some faults. It refuses connections to any other
+// address. Close closes its connections. It is nil for a server on loopback.
 func (s *Server) Transport() http.RoundTripper {
 	if s.transport == nil {
 		return nil

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestInMemory checks that only its transport reaches a server in memory, that the latency passes on the bubble's
-// clock, and that Close ends everything that Start began. Otherwise the bubble would not end.
+// TestInMemory checks that only its transport reaches a server in memory, that
+// the latency passes on the bubble's clock, and that Close ends everything that
+// Start began. Otherwise the bubble would not end.
 func TestInMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

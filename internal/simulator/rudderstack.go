@@ -23,8 +23,9 @@ import (
 // rudderStackToken holds characters that URLs escape.
 const rudderStackToken = "rs-org-7f3a+Wm/9Qx=="
 
-// RudderStack serves RudderStack's SCIM 2.0 API with a SCIM library from outside this project. It honours
-// excludedAttributes=members, which the library leaves to the store.
+// RudderStack serves RudderStack's SCIM 2.0 API with a SCIM library from
+// outside this project. It honours excludedAttributes=members, which the
+// library leaves to the store.
 type RudderStack struct{ *Server }
 
 // NewRudderStack makes a server that does not listen yet.
@@ -297,8 +298,9 @@ func newLibrary(v *rudderstack) *scim.Server {
 	return &server
 }
 
-// onePrimary marks a primary address if the vendor marks none: the address that equals the login, else the first.
-// Programs that show one address of a user, such as an export, show the primary.
+// onePrimary marks a primary address if the vendor marks none: the address that
+// equals the login, else the first. Programs that show one address of a user,
+// such as an export, show the primary.
 func onePrimary(emails []directory.Email, login string) []directory.Email {
 	if len(emails) == 0 || slices.ContainsFunc(emails, func(e directory.Email) bool { return e.Primary }) {
 		return emails
@@ -323,7 +325,8 @@ func (v *rudderstack) ask(w http.ResponseWriter, r *http.Request, path string) {
 	v.library.ServeHTTP(w, inner)
 }
 
-// page answers a list with rows that the library rendered before. It leaves unusual requests to the library.
+// page answers a list with rows that the library rendered before. It leaves
+// unusual requests to the library.
 func (v *rudderstack) page(w http.ResponseWriter, r *http.Request, path string) bool {
 	q := r.URL.Query()
 	start, count := 1, maxCount

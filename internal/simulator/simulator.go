@@ -97,8 +97,8 @@ func WithLatency(latency, jitter time.Duration) Option {
 // WithSeed sets the seed for jitter and for shares of requests.
 func WithSeed(seed int) Option { return func(o *options) { o.seed = seed } }
 
-// WithFast makes RudderStack keep each resource as the SCIM library rendered it, and build the pages itself. Its
-// answers have the same bytes.
+// WithFast makes RudderStack keep each resource as the SCIM library rendered
+// it, and build the pages itself. Its answers have the same bytes.
 func WithFast() Option { return func(o *options) { o.fast = true } }
 
 // WithTLS makes the server speak https and HTTP/2. CertificatePEM returns its certificate.
@@ -133,8 +133,9 @@ func newServer(v vendor, fold func(string) string, size Size, opts []Option) *Se
 // quiet discards net/http's messages about broken connections.
 var quiet = log.New(io.Discard, "", 0)
 
-// Start listens on loopback or, with WithMemory, within the process. With a test, the server closes when the test
-// ends, and any request other than a GET fails the test.
+// Start listens on loopback or, with WithMemory, within the process. With a
+// test, the server closes when the test ends, and any request other than a GET
+// fails the test.
 func (s *Server) Start(tb TB) *Server {
 	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -198,13 +199,14 @@ func (s *Server) Close() {
 // URL is the base URL for a connector, with the prefix.
 func (s *Server) URL() string { return s.url + s.vendor.prefix() }
 
-// CertificatePEM returns the certificate that a client must trust if the server has TLS.
+// CertificatePEM returns the certificate that a client must trust if the server
+// has TLS.
 func (s *Server) CertificatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.listener.Certificate().Raw})
 }
 
-// OnRequest makes the server call f before it answers each request, with the request's number from 1. f may change
-// the directory.
+// OnRequest makes the server call f before it answers each request, with the
+// request's number from 1. f may change the directory.
 func (s *Server) OnRequest(f func(n int, r *http.Request)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// walker is a naive client. It follows the documents, trusts every answer and tolerates nothing.
+// walker is a naive client. It follows the documents, trusts every answer and
+// tolerates nothing.
 type walker struct {
 	base   string
 	auth   func(*http.Request)

@@ -12,10 +12,12 @@ import (
 type Size struct {
 	// Users is the number of users. Guru's first user is the caller.
 	Users int
-	// Groups is the number of groups, each with MembersPerGroup members. If there are more than two, the first is
-	// empty. A group has at most Users members.
+	// Groups is the number of groups, each with MembersPerGroup members. If
+	// there are more than two, the first is empty. A group has at most Users
+	// members.
 	Groups, MembersPerGroup int
-	// GroupSizes, if set, gives each group's number of members. It overrides Groups and MembersPerGroup.
+	// GroupSizes, if set, gives each group's number of members. It overrides
+	// Groups and MembersPerGroup.
 	GroupSizes []int
 	// WithoutAllMembers omits the group "All Members", which Guru adds to the others.
 	WithoutAllMembers bool
@@ -85,7 +87,8 @@ func stride(i, n int) int {
 	}
 }
 
-// hash returns a well-mixed number that depends only on its arguments (SplitMix64 over FNV-1a).
+// hash returns a well-mixed number that depends only on its arguments
+// (SplitMix64 over FNV-1a).
 func hash(kind string, i int) uint64 {
 	x := directory.Fingerprint(kind) + uint64(i)*0x9e3779b97f4a7c15 //nolint:gosec // wraps as it should
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

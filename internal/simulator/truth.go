@@ -1,5 +1,6 @@
-// Package simulator replaces the vendors, on loopback, in the demo, the tests and the benchmarks. Each vendor's
-// server returns the truth that a sync against it must reproduce.
+// Package simulator replaces the vendors, on loopback, in the demo, the tests
+// and the benchmarks. Each vendor's server returns the truth that a sync
+// against it must reproduce.
 package simulator
 
 import (
@@ -15,10 +16,11 @@ type Truth struct {
 	Groups map[string]Group
 	// Grants holds every member of every group. It does not expand nested groups.
 	Grants map[Grant]bool
-	// Passing holds the Baton ids of users and groups that came or went during the sync. A sync may include or omit
-	// them and their grants.
+	// Passing holds the Baton ids of users and groups that came or went during
+	// the sync. A sync may include or omit them and their grants.
 	Passing map[string]bool
-	// PassingGrants holds memberships that came or went during the sync. They are optional too.
+	// PassingGrants holds memberships that came or went during the sync. They
+	// are optional too.
 	PassingGrants map[Grant]bool
 }
 
@@ -31,7 +33,8 @@ type User struct {
 	Detail    string
 	Service   bool
 	CreatedAt time.Time
-	// Profile holds keys and values that the synced profile must have. The synced profile may have more keys.
+	// Profile holds keys and values that the synced profile must have. The
+	// synced profile may have more keys.
 	Profile map[string]any
 }
 

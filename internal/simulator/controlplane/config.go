@@ -13,15 +13,15 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/crypto/providers/jwk"
 )
 
-// served is the configuration of the cloud-hosted connector.
+// served is a cloud-hosted connector's configuration.
 type served struct {
 	fields  map[string]any
 	egress  *v1.EgressSection
 	version int
 }
 
-// SetConfig changes what a cloud-hosted connector is configured with and
-// returns the version of it, which invocations then name.
+// SetConfig changes a cloud-hosted connector's configuration and returns its
+// version. Later invocations must name that version.
 func (p *Plane) SetConfig(fields map[string]any) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,7 +30,7 @@ func (p *Plane) SetConfig(fields map[string]any) string {
 	return p.config.label()
 }
 
-// SetEgress changes which hosts a cloud-hosted connector may reach and
+// SetEgress changes the hosts that a cloud-hosted connector may reach, and
 // returns the version of its configuration. nil states no policy.
 func (p *Plane) SetEgress(egress *v1.EgressSection) string {
 	p.mu.Lock()
@@ -42,8 +42,8 @@ func (p *Plane) SetEgress(egress *v1.EgressSection) string {
 
 func (s *served) label() string { return fmt.Sprintf("cv-%d", s.version) }
 
-// GetConnectorConfig implements ConnectorConfigServiceServer. The answer can
-// be read with the key that the request proves to own, and with no other.
+// GetConnectorConfig implements ConnectorConfigServiceServer. Only the key that
+// the request proves to own can decrypt the answer.
 func (p *Plane) GetConnectorConfig(ctx context.Context, req *v1.GetConnectorConfigRequest) (*v1.GetConnectorConfigResponse, error) {
 	checked, _ := ctx.Value(proofKey{}).(*proof)
 	if checked == nil {

@@ -20,15 +20,14 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// discard takes the HTTP server's complaints about connections that tests cut
-// on purpose.
+// discard drops the HTTP server's messages about connections that tests cut on purpose.
 var discard = log.New(io.Discard, "", 0)
 
 // key is a connector's credential.
 type key struct {
 	public ed25519.PublicKey
-	// text is the client secret as a person pastes it: two parts that C1
-	// keeps for itself, the version, and the private key as a JWK.
+	// text is the client secret as a user pastes it: two parts that only C1
+	// uses, the version, and the private key as a JWK.
 	text string
 }
 
@@ -44,7 +43,7 @@ func newKey() *key {
 	return &key{public: public, text: "secret-token:loopback:v1:" + base64.RawURLEncoding.EncodeToString(jwk)}
 }
 
-// random is a text that cannot be guessed.
+// random returns a text that cannot be guessed.
 func random() string { return rand.Text() }
 
 // newCertificate makes a certificate for loopback and, in PEM, the authority
@@ -52,7 +51,7 @@ func random() string { return rand.Text() }
 func newCertificate() (certificate tls.Certificate, authority []byte) {
 	check := func(err error) {
 		if err != nil {
-			panic(err) // nothing here depends on input
+			panic(err) // no input can cause this
 		}
 	}
 	now := time.Now()

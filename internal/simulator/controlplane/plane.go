@@ -1,8 +1,8 @@
-// Package controlplane stands in for ConductorOne on loopback: the token
-// endpoint, the task service that a self-hosted connector polls and the
-// configuration service that a cloud-hosted one starts from. It holds a
-// connector to the protocol: what is not signed, bound or well-formed as C1
-// asks is refused, and kept in Violations.
+// Package controlplane replaces ConductorOne on loopback: the token endpoint,
+// the task service that a self-hosted connector polls, and the configuration
+// service that a cloud-hosted connector starts from. It enforces the protocol:
+// it refuses every message that is not signed, bound or well-formed as C1
+// requires, and records it in Violations.
 package controlplane
 
 import (
@@ -24,12 +24,12 @@ import (
 	v1 "github.com/conductorone/baton-sdk/pb/c1/connectorapi/baton/v1"
 )
 
-// pollEvery is what the plane tells connectors to wait between two polls. 0
+// pollEvery is the wait between two polls that the plane asks of connectors. 0
 // would make the SDK spin.
 const pollEvery = 20 * time.Millisecond
 
-// maxWait bounds every wait of a test. It is far above what anything takes,
-// so that only what never happens meets it.
+// maxWait bounds every wait of a test. It is far longer than any event takes,
+// so only an event that never happens reaches it.
 const maxWait = 2 * time.Minute
 
 // Plane is one control plane. It is safe for concurrent use.
@@ -57,22 +57,22 @@ type Plane struct {
 	dropped    map[string]bool // tasks
 	config     served
 	tasks      int
-	// tokenAnswers are given to the next token requests.
+	// tokenAnswers are the answers to the next token requests.
 	tokenAnswers []func(http.ResponseWriter)
 }
 
 // Event is one message that the plane received and accepted.
 type Event struct {
-	// Method is the RPC's name, such as Hello or FinishTask; Token for a
+	// Method is the RPC's name, such as Hello or FinishTask, or Token for a
 	// token request.
 	Method string
-	// TaskID is empty where the message is about none.
+	// TaskID is empty if the message concerns no task.
 	TaskID string
 	// Host is the connector's host id.
 	Host string
-	// Message is what was received; for UploadAsset its metadata.
+	// Message is the received message; for UploadAsset, its metadata.
 	Message proto.Message
-	// File holds the uploaded asset; empty for other methods.
+	// File is the path of the uploaded asset; empty for other methods.
 	File string
 }
 
@@ -117,7 +117,7 @@ func Start(tb testing.TB) *Plane {
 	p.clientID = "loopback@" + p.Host() + "/connector"
 	p.server.StartTLS()
 	tb.Cleanup(func() {
-		p.listener.refuse(true) // cuts what still runs, so that Close need not wait
+		p.listener.refuse(true) // cuts open connections, so Close need not wait
 		p.server.Close()
 		rpc.Stop()
 	})
@@ -133,18 +133,18 @@ func (p *Plane) ClientID() string { return p.clientID }
 // ClientSecret is that connector's secret.
 func (p *Plane) ClientSecret() string { return p.secret.text }
 
-// OtherSecret is well-formed, and not that connector's secret.
+// OtherSecret is a well-formed secret of another connector.
 func (*Plane) OtherSecret() string { return newKey().text }
 
-// CAFile names the certificate authority that a connector must trust
-// (SSL_CERT_FILE) to speak to the plane.
+// CAFile is the path of the certificate authority that a connector must trust
+// (SSL_CERT_FILE) to reach the plane.
 func (p *Plane) CAFile() string { return p.caFile }
 
-// Unreachable cuts all connections and takes no new ones, until Reachable.
+// Unreachable cuts all connections and refuses new ones, until Reachable.
 func (p *Plane) Unreachable() { p.listener.refuse(true) }
 
-// WaitRefused waits until somebody has tried in vain to reach the plane since
-// it became Unreachable. It ends with an error as Wait does.
+// WaitRefused waits until the plane, since Unreachable, has refused a
+// connection. It returns an error under the same conditions as Wait.
 func (p *Plane) WaitRefused(alive context.Context) error {
 	ctx, cancel := context.WithTimeout(alive, maxWait)
 	defer cancel()
@@ -162,22 +162,22 @@ func (p *Plane) WaitRefused(alive context.Context) error {
 // Reachable ends Unreachable.
 func (p *Plane) Reachable() { p.listener.refuse(false) }
 
-// Events returns what has been received so far, oldest first.
+// Events returns the events so far, oldest first.
 func (p *Plane) Events() []Event {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]Event(nil), p.events...)
 }
 
-// Violations returns what connectors did against the protocol.
+// Violations returns the connectors' breaches of the protocol.
 func (p *Plane) Violations() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.violations...)
 }
 
-// Wait returns the first event, from the beginning of time, that matches. It
-// ends with an error when alive is done or after maxWait.
+// Wait returns the first event since the start that matches. It returns an
+// error when alive is done or after maxWait.
 func (p *Plane) Wait(alive context.Context, match func(Event) bool) (Event, error) {
 	ctx, cancel := context.WithTimeout(alive, maxWait)
 	defer cancel()
@@ -215,7 +215,7 @@ func (p *Plane) violation(text string) {
 	p.violations = append(p.violations, text)
 }
 
-// refusingListener can be made to look like a host that nobody answers on.
+// refusingListener can act like a host that does not answer.
 type refusingListener struct {
 	net.Listener
 

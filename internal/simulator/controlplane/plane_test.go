@@ -33,8 +33,8 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/crypto/providers/jwk"
 )
 
-// client speaks to a plane as a connector would, and wrongly where a test
-// says so.
+// client speaks to a plane as a connector would, and breaks the protocol if a
+// test asks it to.
 type client struct {
 	t     *testing.T
 	plane *Plane
@@ -73,7 +73,7 @@ func sign(t *testing.T, key any, opts *jose.SignerOptions, claims any) string {
 	return text
 }
 
-// assertion is what a connector proves its secret with.
+// assertion returns the JWT that proves a connector's secret.
 func (c *client) assertion(secret string, change func(map[string]any)) string {
 	c.t.Helper()
 	key, err := crypto.ParseClientSecret([]byte(secret), false)
@@ -102,7 +102,7 @@ func (c *client) assertion(secret string, change func(map[string]any)) string {
 	return sign(c.t, key.Key, nil, claims)
 }
 
-// proof proves that the client holds a DPoP key.
+// proof returns a proof that the client holds a DPoP key.
 func (c *client) proof(key ed25519.PrivateKey, change func(map[string]any)) string {
 	c.t.Helper()
 	claims := map[string]any{
@@ -117,7 +117,7 @@ func (c *client) proof(key ed25519.PrivateKey, change func(map[string]any)) stri
 	}}, claims)
 }
 
-// token asks for an access token, with a DPoP proof if there is one.
+// token requests an access token, with a DPoP proof if one is given.
 func (c *client) token(assertion, proof string) (token, refusal string) {
 	c.t.Helper()
 	form := url.Values{
@@ -164,8 +164,9 @@ func with(headers ...string) context.Context {
 	return metadata.AppendToOutgoingContext(context.Background(), headers...)
 }
 
-// TestTokenIsGivenToTheRightConnectorOnly shows that a test in which a
-// connector gets through proves that its assertion and its proof were right.
+// TestTokenIsGivenToTheRightConnectorOnly checks that the plane refuses every
+// wrong assertion and proof. Other tests rely on it: a connector that gets a
+// token has sent the right ones.
 func TestTokenIsGivenToTheRightConnectorOnly(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -212,9 +213,9 @@ func TestTokenIsGivenToTheRightConnectorOnly(t *testing.T) {
 	}
 }
 
-// TestConfigIsServedToTheOwnerOfTheKeyOnly shows that a cloud-hosted
-// connector that gets its configuration has proved, call by call, to hold the
-// key that its token is bound to.
+// TestConfigIsServedToTheOwnerOfTheKeyOnly checks that a cloud-hosted connector
+// gets its configuration only if each call proves that it holds the key of its
+// token.
 func TestConfigIsServedToTheOwnerOfTheKeyOnly(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -269,8 +270,8 @@ func TestConfigIsServedToTheOwnerOfTheKeyOnly(t *testing.T) {
 	}
 }
 
-// TestMalformedMessagesAreRefused shows that a test in which a task succeeds
-// proves that every message of it was well-formed and the upload whole.
+// TestMalformedMessagesAreRefused checks that a task succeeds only if every
+// message is well-formed and the upload is whole.
 func TestMalformedMessagesAreRefused(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -318,7 +319,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 			return err
 		}
 		send := func(req v1.BatonServiceUploadAssetRequest_builder) {
-			_ = stream.Send(req.Build()) // CloseAndRecv tells
+			_ = stream.Send(req.Build()) // CloseAndRecv reports the error
 		}
 		send(v1.BatonServiceUploadAssetRequest_builder{
 			Metadata: v1.BatonServiceUploadAssetRequest_UploadMetadata_builder{HostId: "h", TaskId: task}.Build(),
@@ -359,8 +360,8 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	}
 }
 
-// TestUnreachableIsUnreachable shows that an outage of the plane is one, for
-// open connections too, and that it ends.
+// TestUnreachableIsUnreachable checks that an outage of the plane also cuts
+// open connections, and that it ends.
 func TestUnreachableIsUnreachable(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)

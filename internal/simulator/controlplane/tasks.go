@@ -23,12 +23,12 @@ import (
 // heartbeatEvery is the shortest interval that the SDK obeys.
 const heartbeatEvery = time.Second
 
-// FullSync is a task to sync everything and to upload it.
+// FullSync returns a task to sync everything and upload the result.
 func FullSync() *v1.Task {
 	return v1.Task_builder{SyncFull: &v1.Task_SyncFullTask{}}.Build()
 }
 
-// TargetedSync is a task to sync some resources and to upload them.
+// TargetedSync returns a task to sync some resources and upload the result.
 func TargetedSync(ids ...*v2.ResourceId) *v1.Task {
 	var resources []*v2.Resource
 	for _, id := range ids {
@@ -37,31 +37,31 @@ func TargetedSync(ids ...*v2.ResourceId) *v1.Task {
 	return v1.Task_builder{SyncFull: v1.Task_SyncFullTask_builder{TargetedSyncResources: resources}.Build()}.Build()
 }
 
-// DebuggedSync is a FullSync whose log is uploaded, too.
+// DebuggedSync returns a FullSync that also uploads its log.
 func DebuggedSync() *v1.Task {
 	task := FullSync()
 	task.SetDebug(true)
 	return task
 }
 
-// ListEvents is a task to read a feed of events.
+// ListEvents returns a task to read a feed of events.
 func ListEvents(feed string) *v1.Task {
 	return v1.Task_builder{ListEvents: v1.Task_ListEventsTask_builder{EventFeedId: feed}.Build()}.Build()
 }
 
-// ListTicketSchemas is a task to list what tickets can be made.
+// ListTicketSchemas returns a task to list the kinds of tickets that can be made.
 func ListTicketSchemas() *v1.Task {
 	return v1.Task_builder{ListTicketSchemas: &v1.Task_ListTicketSchemasTask{}}.Build()
 }
 
-// Enqueue gives tasks to whoever asks for one next, and returns their ids.
+// Enqueue queues tasks for the next connectors that ask, and returns their ids.
 func (p *Plane) Enqueue(tasks ...*v1.Task) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var ids []string
 	for _, task := range tasks {
 		p.tasks++
-		// 27 characters, as C1's own ids (KSUID) have.
+		// 27 characters, like C1's own ids (KSUID).
 		task.SetId(fmt.Sprintf("task%023d", p.tasks))
 		task.SetStatus(v1.Task_STATUS_PENDING)
 		p.queue = append(p.queue, task)
@@ -107,7 +107,7 @@ func (p *Plane) GetTasks(ctx context.Context, req *v1.BatonServiceGetTasksReques
 }
 
 // hand takes up to n tasks from the queue. It takes none for a request whose
-// connection was cut in the meantime: its answer would be lost.
+// connection was cut in the meantime, because the answer would be lost.
 func (p *Plane) hand(ctx context.Context, n int, known []string) []*v1.Task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *Plane) hand(ctx context.Context, n int, known []string) []*v1.Task {
 	return tasks
 }
 
-// current fails for a task that was not handed out or is finished.
+// current returns an error if a task was not handed out or is finished.
 func (p *Plane) current(id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,8 +140,8 @@ func notCurrent(id string) error {
 	return status.Errorf(codes.NotFound, "task %s is not under way", id)
 }
 
-// Heartbeat implements BatonServiceServer. One may overtake, or be overtaken
-// by, the end of its task.
+// Heartbeat implements BatonServiceServer. A heartbeat may arrive before or
+// after the end of its task.
 func (p *Plane) Heartbeat(_ context.Context, req *v1.BatonServiceHeartbeatRequest) (*v1.BatonServiceHeartbeatResponse, error) {
 	p.mu.Lock()
 	finished, dropped := p.finished[req.GetTaskId()], p.dropped[req.GetTaskId()]
@@ -178,8 +178,8 @@ func (p *Plane) StartDebugging(_ context.Context, req *v1.StartDebuggingRequest)
 	return v1.StartDebuggingResponse_builder{Status: true}.Build(), nil
 }
 
-// UploadAsset implements BatonServiceServer: metadata, data in pieces, and
-// the SHA-256 of the whole, which must be right.
+// UploadAsset implements BatonServiceServer. It reads metadata, then data in
+// pieces, then the SHA-256 of all data, and refuses a wrong sum.
 func (p *Plane) UploadAsset(stream v1.BatonService_UploadAssetServer) error {
 	var metadata *v1.BatonServiceUploadAssetRequest_UploadMetadata
 	var data bytes.Buffer

@@ -41,10 +41,10 @@ type token struct {
 	thumbprint string
 }
 
-// token answers POST /auth/v1/token. A request without a DPoP proof comes
-// from a self-hosted connector and gets a bearer token; one with a proof
-// comes from a cloud-hosted one, is challenged for a nonce (RFC 9449, section
-// 8) and gets a token bound to its key.
+// token answers POST /auth/v1/token. A request without a DPoP proof comes from
+// a self-hosted connector and gets a bearer token. A request with a proof comes
+// from a cloud-hosted connector. It is challenged for a nonce (RFC 9449,
+// section 8) and gets a token bound to its key.
 func (p *Plane) token(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code int, kind, why string) {
 		if kind != "use_dpop_nonce" {
@@ -107,14 +107,14 @@ func (p *Plane) token(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// AnswerTokens makes the next token requests get these answers, in this order.
+// AnswerTokens sets the answers to the next token requests, in this order.
 func (p *Plane) AnswerTokens(answers ...func(http.ResponseWriter)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tokenAnswers = append(p.tokenAnswers, answers...)
 }
 
-// tokenAnswer takes the next of the answers that a test wants; nil for none.
+// tokenAnswer takes the next answer that a test has set, or nil.
 func (p *Plane) tokenAnswer() func(http.ResponseWriter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +158,7 @@ func (p *Plane) checkAssertion(assertion string) (string, error) {
 	return more.Identity, nil
 }
 
-// checkIdentity verifies the shape of a cloud-hosted connector's identity: a
+// checkIdentity verifies the form of a cloud-hosted connector's identity: a
 // signed STS GetCallerIdentity request, which C1 would send to AWS.
 func checkIdentity(text string) error {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
@@ -182,15 +182,15 @@ func checkIdentity(text string) error {
 	return errors.New("id_att is not signed")
 }
 
-// proof is a checked DPoP proof.
+// proof is a verified DPoP proof.
 type proof struct {
 	key        ed25519.PublicKey
 	thumbprint string
 	nonce      string
 }
 
-// checkProof verifies a DPoP proof (RFC 9449, section 4.3) of a POST to a
-// URL, with an access token where there is one.
+// checkProof verifies a DPoP proof (RFC 9449, section 4.3) of a POST to a URL,
+// with the access token if there is one.
 func (p *Plane) checkProof(text, url, accessToken string) (*proof, error) {
 	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil || len(signed.Signatures) != 1 {
@@ -245,8 +245,8 @@ func hash(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// authorize checks the access token of an RPC and, for one that is bound to a
-// key, the proof that comes with it, which it returns.
+// authorize checks an RPC's access token. If the token is bound to a key, it
+// also checks the proof and returns it.
 func (p *Plane) authorize(ctx context.Context, method string) (*proof, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	first := func(name string) string {
@@ -304,14 +304,14 @@ func (p *Plane) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 	if err == nil {
 		err = handler(server, stream)
 	}
-	// A stream that ends with its connection is an outage, not a breach.
+	// A stream that ends because its connection ends is an outage, not a breach.
 	if err != nil && status.Code(err) != codes.Canceled {
 		p.violation(info.FullMethod + ": " + err.Error())
 	}
 	return err
 }
 
-// validate applies the rules that the protocol's definition states.
+// validate applies the rules in the protocol's definition.
 func validate(message any) error {
 	rules, ok := message.(interface{ ValidateAll() error })
 	if !ok {

@@ -1,7 +1,6 @@
-// Package lambdaruntime stands in for AWS Lambda on loopback: the Runtime API
-// that a function polls
-// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), and the
-// caller at the other end, as which ConductorOne invokes a connector.
+// Package lambdaruntime replaces AWS Lambda on loopback. It serves the Runtime API that a function polls
+// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), and it is the caller that invokes a connector as
+// ConductorOne does.
 package lambdaruntime
 
 import (
@@ -29,14 +28,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// MaxPayload is the most bytes that Lambda takes in a synchronous invocation,
-// in either direction
+// MaxPayload is the largest payload of a synchronous invocation in bytes, in either direction
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const MaxPayload = 6 << 20
 
 const (
 	prefix  = "/2018-06-01/runtime/invocation/"
-	timeout = 2 * time.Minute // of one invocation, far above what any takes
+	timeout = 2 * time.Minute // of one invocation, far longer than any takes
 
 	issuer   = "https://loopback.example.com"
 	subject  = "connector"
@@ -44,8 +42,8 @@ const (
 )
 
 // Runtime is one function's Runtime API and its caller. Several processes may
-// poll it: they are the function's instances, each with one invocation at a
-// time. It is safe for concurrent use.
+// poll it. Each is an instance of the function, with one invocation at a time.
+// It is safe for concurrent use.
 type Runtime struct {
 	server *httptest.Server
 	public []byte
@@ -59,7 +57,7 @@ type Runtime struct {
 	waiting  map[string]*invocation
 	record   []Invocation
 	polled   map[string]bool // instances that have asked for an invocation
-	joined   chan struct{}   // closed, and replaced, when one more has
+	joined   chan struct{}   // closed, and replaced, when one more has asked
 }
 
 // Invocation is one call that a function answered.
@@ -84,8 +82,8 @@ type answer struct {
 	err     error
 }
 
-// Start runs a Runtime API until the test ends. A function that still polls
-// it then ends by itself.
+// Start runs a Runtime API until the test ends. A function that still polls it
+// then stops by itself.
 func Start(tb testing.TB) *Runtime {
 	tb.Helper()
 	public, signer, err := newSigner()
@@ -131,12 +129,12 @@ func newSigner() ([]byte, jose.Signer, error) {
 	return jwk, signer, err
 }
 
-// Env is the environment that AWS and ConductorOne give to the function.
+// Env lists the function's environment, as AWS and ConductorOne set it.
 func (r *Runtime) Env() []string {
 	return []string{
 		"AWS_LAMBDA_RUNTIME_API=" + r.server.Listener.Addr().String(),
 		"AWS_LAMBDA_FUNCTION_NAME=connector-on-loopback",
-		// Any credential serves: it signs a request that nobody sends.
+		// Any credential will do: it signs a request that is never sent.
 		"AWS_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=loopback",
 		"AWS_SECRET_ACCESS_KEY=loopback",
@@ -148,23 +146,22 @@ func (r *Runtime) Env() []string {
 	}
 }
 
-// SetConfigVersion names, in all further invocations, the version of the
-// configuration that they are meant for.
+// SetConfigVersion sets the configuration version that later invocations name.
 func (r *Runtime) SetConfigVersion(version string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.version = version
 }
 
-// Invocations returns what the function has answered, oldest first.
+// Invocations returns the answered invocations, oldest first.
 func (r *Runtime) Invocations() []Invocation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Invocation(nil), r.record...)
 }
 
-// Wait waits until so many instances have started. It ends with an error when
-// alive is done or an invocation would have timed out.
+// Wait waits until the given number of instances have started. It returns an
+// error when alive is done or after the timeout of an invocation.
 func (r *Runtime) Wait(alive context.Context, instances int) error {
 	ctx, cancel := context.WithTimeout(alive, timeout)
 	defer cancel()
@@ -183,7 +180,7 @@ func (r *Runtime) Wait(alive context.Context, instances int) error {
 	}
 }
 
-// next hands the next invocation to a process that asks for one.
+// next hands the next invocation to a process that asks.
 func (r *Runtime) next(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	if !r.polled[req.RemoteAddr] {
@@ -283,23 +280,23 @@ func (r *Runtime) RoundTrip(ctx context.Context, req *grpc.Request) (*grpc.Respo
 	}
 }
 
-// Caller is who invokes the function.
+// Caller is the party that invokes the function.
 type Caller int
 
 const (
-	// ConductorOne signs what it sends.
+	// ConductorOne signs its invocations.
 	ConductorOne Caller = iota
 	// Nobody sends no token.
 	Nobody
 	// Forger sends a token signed with another key.
 	Forger
-	// Stranger sends a well-signed token that is meant for another function.
+	// Stranger sends a well-signed token for another function.
 	Stranger
 	// Late sends a token that has expired.
 	Late
 )
 
-// Dial returns a connection to the function, for the SDK's connector client.
+// Dial returns a connection to the function for the SDK's connector client.
 func (r *Runtime) Dial(caller Caller) rpc.ClientConnInterface {
 	return &conn{ClientConnInterface: grpc.NewClientConn(r), runtime: r, caller: caller}
 }
@@ -310,7 +307,7 @@ type conn struct {
 	caller  Caller
 }
 
-// Invoke adds to a call what ConductorOne adds.
+// Invoke adds ConductorOne's metadata to a call.
 func (c *conn) Invoke(ctx context.Context, method string, args, reply any, opts ...rpc.CallOption) error {
 	var headers []string
 	if c.caller != Nobody {

@@ -15,8 +15,8 @@ import (
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 )
 
-// TestOutcomesOfAnInvocation shows that a caller is told of an answer that
-// Lambda would not take, and of a function that failed, as an error.
+// TestOutcomesOfAnInvocation checks that a caller gets an error if Lambda would
+// refuse the answer, or if the function failed.
 func TestOutcomesOfAnInvocation(t *testing.T) {
 	t.Parallel()
 	good, err := json.Marshal(grpc.ErrorResponse(status.Error(codes.NotFound, "no such group")))

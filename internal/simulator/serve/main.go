@@ -1,5 +1,5 @@
-// Command serve runs both vendors' simulators on loopback until it is interrupted. It prints the connectors' settings
-// for them.
+// Command serve runs both vendors' simulators on loopback until it is
+// interrupted. It prints the connectors' settings for them.
 package main
 
 import (
@@ -121,7 +121,8 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	return nil
 }
 
-// tell names and fills four groups for the demo. With later, one user has left, one is disabled and one has moved.
+// tell names and fills four groups for the demo. With later, one user has left,
+// one is disabled and one has moved.
 func tell(s *simulator.Server, later bool) {
 	users, groups := s.UserIDs(), s.GroupIDs()
 	for i, name := range []string{"Analytics", "Billing", "Data Engineering", "Support"} {
