@@ -11,53 +11,54 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// behaviour is one way in which a vendor may behave, and how a sync must end
-// that meets it: with the vendor's truth in the c1z, or with an error and no
-// finished sync. Each is a row of docs/fidelity.md and a subtest of
-// TestFidelity.
+// behaviour is one way in which a vendor may behave, and the end that a sync
+// must then reach: the vendor's truth in the c1z, or an error and no finished
+// sync. Each is a row of docs/fidelity.md and a subtest of TestFidelity.
 type behaviour struct {
 	// vendor is ofRudderStack, ofGuru or ofBoth.
 	vendor string
-	// name is the subtest's.
+	// name is the subtest's name.
 	name string
-	// does is what the vendor does, in plain words.
+	// does describes the vendor's behaviour in plain words.
 	does string
-	// fault is the simulator's; empty for the name, "-" for none.
+	// fault names the simulator's fault; empty means the behaviour's own name,
+	// "-" means none.
 	fault string
-	// on says which requests the fault strikes: those for users, groups or
-	// members, or all that the simulator's own default says.
+	// on selects the requests that the fault strikes: requests for users,
+	// groups or members, or those of the simulator's default.
 	on collection
-	// from and to are the first and the last of those requests that it
-	// strikes, as in simulator.When. Of users and groups the credentials check
-	// asks for one page before the sync begins, which is number 1.
+	// from and to are the first and the last of those requests to strike, as in
+	// simulator.When. Request 1 for users and for groups is the credentials
+	// check, which asks for one page before the sync begins.
 	from, to int
 	// more are further options of the simulator.
 	more []simulator.Option
-	// size is that of the directory; usualSize where it is empty.
+	// size is the directory's size; empty means usualSize.
 	size *simulator.Size
 	// set changes the directory before the sync or, with OnRequest, during it.
 	set func(s *simulator.Server)
-	// options change those of the source.
+	// options changes the source's options.
 	options func(*rest.Options)
-	// warm says that the outcome rests on what one process remembers from call
-	// to call, such as since when nothing was answered.
+	// warm means that the outcome depends on a process's memory between calls,
+	// such as the time of the last answer.
 	warm bool
-	// connector says that pkg/connector decides the outcome, so that the source
-	// alone does not show it.
+	// connector means that pkg/connector decides the outcome. The source alone
+	// does not show it.
 	connector bool
 
-	// silent says that the rows of Guru's members name no groups.
+	// silent means that the rows of Guru's members name no groups.
 	silent bool
 
-	// code is that of the error; OK where the c1z must hold the truth.
+	// code is the error's code; OK if the c1z must hold the truth.
 	code codes.Code
-	// words must all be in the error.
+	// words must all appear in the error.
 	words []string
-	// warns must be in a warning in the log.
+	// warns must appear in a logged warning.
 	warns string
-	// but is what docs/fidelity.md adds to the outcome.
+	// but is an addition to the outcome in docs/fidelity.md.
 	but string
-	// requests is the most that the vendor may be sent; 0 for maxRequests.
+	// requests is the largest number of requests that the sync may send; 0
+	// means maxRequests.
 	requests int
 }
 
@@ -67,9 +68,9 @@ const (
 	ofBoth        = "both"
 )
 
-// maxRequests bounds the requests of a sync of a directory of usualSize,
-// which takes at most 25: a client that spins, or that walks on through pages
-// that bring nothing, sends more.
+// maxRequests bounds the requests of a sync of a directory of usualSize. Such a
+// sync takes at most 25. A client that spins, or that walks on through pages
+// without new rows, sends more.
 const maxRequests = 60
 
 type collection string
@@ -80,7 +81,7 @@ const (
 	members collection = "members"
 )
 
-// path is the pattern of simulator.When.
+// path returns the pattern for simulator.When.
 func (c collection) path(vendor string) string {
 	switch {
 	case c == "":
@@ -88,7 +89,7 @@ func (c collection) path(vendor string) string {
 	case vendor == ofRudderStack && c == users:
 		return "/Users"
 	case vendor == ofRudderStack:
-		return "/Groups" // which carries the members
+		return "/Groups" // which includes the members
 	case c == users:
 		return "/members"
 	case c == groups:
@@ -98,8 +99,8 @@ func (c collection) path(vendor string) string {
 	}
 }
 
-// usualSize has several pages of users and of what holds members, and groups
-// at the edges of a page.
+// usualSize has several pages of users and of memberships, and groups with
+// sizes around the page limit.
 func usualSize(vendor string) simulator.Size {
 	sizes := []int{0, 1, 100, 101, 150}
 	if vendor == ofRudderStack {
@@ -110,10 +111,10 @@ func usualSize(vendor string) simulator.Size {
 	return simulator.Size{Users: 230, GroupSizes: sizes}
 }
 
-// behaviours is the registry of all.
+// behaviours lists all behaviours.
 var behaviours = slices.Concat(bothBehaviours(), rudderStackBehaviours(), []behaviour{nobody}, guruBehaviours(), changeBehaviours(), witnessBehaviours())
 
-// vendors are those that the behaviour is of.
+// vendors lists the vendors that can behave this way.
 func (b behaviour) vendors() []string {
 	if b.vendor == ofBoth {
 		return fixture.Vendors
@@ -121,7 +122,7 @@ func (b behaviour) vendors() []string {
 	return []string{b.vendor}
 }
 
-// simulated starts a vendor that behaves so.
+// simulated starts a vendor with this behaviour.
 func (b behaviour) simulated(t testing.TB, vendor string) *fixture.Vendor {
 	t.Helper()
 	size := usualSize(vendor)

@@ -7,7 +7,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// notAList are answers with 200 that are no list.
+// notAList are answers with status 200 that are not a list.
 var notAList = []struct{ fault, does string }{
 	{"html-login", "answers 200 with an HTML login page"},
 	{"json-error", `answers 200 with {"error": …}`},
@@ -201,7 +201,7 @@ func bothBehaviours() []behaviour {
 		}
 	}
 	for _, row := range rowShapes {
-		// What C1 cannot keep of a name, pkg/connector cuts.
+		// pkg/connector cuts the parts of a name that C1 cannot store.
 		cut := row.fault == "long-names" || row.fault == "odd-names"
 		all = append(all, behaviour{name: row.fault, does: row.does, connector: cut})
 	}

@@ -11,15 +11,15 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// changeBehaviours are of a directory that changes while it is read. Whoever
-// was there all along must be in the c1z; whoever came or went may be.
+// changeBehaviours are directories that change during the sync. The c1z must
+// hold every row that existed throughout; it may hold rows that came or went.
 func changeBehaviours() []behaviour {
 	all := []behaviour{
 		{
 			name: "user-deleted-while-read", does: "deletes users that it has listed, so later users move up",
 			set: func(s *simulator.Server) {
 				at(s, users, 3, func() { // page 2
-					for _, id := range s.UserIDs()[1:4] { // the first is whose token it is
+					for _, id := range s.UserIDs()[1:4] { // the first owns the token
 						s.DeleteUser(id)
 					}
 				})
@@ -118,7 +118,7 @@ func changeBehaviours() []behaviour {
 	for i := range all {
 		all[i].vendor, all[i].fault = ofBoth, "-"
 	}
-	// Guru's tokens name the row to go on from; SCIM's indexes move.
+	// Guru's tokens name the row to continue from; SCIM's indexes shift.
 	forGuru, forRudderStack := deletions, deletions
 	forGuru.vendor, forGuru.name, forGuru.fault = ofGuru, "users-deleted-always", "-"
 	forRudderStack.vendor, forRudderStack.name, forRudderStack.fault = ofRudderStack, "users-deleted-always", "-"
@@ -126,7 +126,7 @@ func changeBehaviours() []behaviour {
 	return append(all, forGuru, forRudderStack)
 }
 
-// at calls f once, before the nth request for a collection is answered.
+// at calls f once, before the server answers the nth request for a collection.
 func at(s *simulator.Server, on collection, n int, f func()) {
 	atEvery(s, on, func(seen int) {
 		if seen == n {
@@ -135,8 +135,8 @@ func at(s *simulator.Server, on collection, n int, f func()) {
 	})
 }
 
-// atEvery calls f before each request for a collection, or for anything, is
-// answered, with its number from 1. One call follows the other.
+// atEvery calls f before the server answers each request for a collection, or
+// any request, with its number from 1. The calls do not overlap.
 func atEvery(s *simulator.Server, on collection, f func(n int)) {
 	var mu sync.Mutex
 	n := 0
@@ -150,7 +150,7 @@ func atEvery(s *simulator.Server, on collection, f func(n int)) {
 	})
 }
 
-// asked says whether a request is for the collection.
+// asked reports whether a request is for the collection.
 func (c collection) asked(r *http.Request) bool {
 	switch c {
 	case "":

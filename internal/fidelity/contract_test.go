@@ -22,13 +22,13 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// TestFidelity reads vendors that behave in every way that is known of such
-// vendors, in a bubble whose clock jumps over all waits. Each is read twice.
-// The first time as the binaries do it: as a connector, with prefetch, four
-// calls at a time. The second time as a function that the cloud starts anew for
-// each call: the source itself, without prefetch, one call at a time, nothing
-// kept but the cursor, the members of groups both in one walk and group by
-// group.
+// TestFidelity reads vendors with every known behaviour, in a bubble whose
+// clock jumps over all waits. It reads each vendor twice. The first time it
+// works as the binaries do: a connector, with prefetch and four calls at a
+// time. The second time it works as a function that the cloud starts anew for
+// each call: the source itself, without prefetch, one call at a time, keeping
+// only the cursor. It then reads the members of groups both in one walk and
+// group by group.
 func TestFidelity(t *testing.T) {
 	t.Parallel()
 	for _, b := range behaviours {
@@ -99,7 +99,7 @@ func (b behaviour) run(t *testing.T, vendor, mode string, opts rest.Options, wor
 	})
 }
 
-// isTrue compares what was read with the vendor's truth.
+// isTrue compares a reading with the vendor's truth.
 func (r *reading) isTrue(t *testing.T, truth simulator.Truth) {
 	t.Helper()
 	if wrong := r.got.Wrong(truth); wrong != "" {
@@ -114,9 +114,9 @@ func (r *reading) isTrue(t *testing.T, truth simulator.Truth) {
 	}
 }
 
-// noLeak looks for the credential in all that a reading leaves: cursors, rows,
-// the error, the log with all its details; and for anybody's address in
-// cursors, the error and what is logged at the usual level.
+// noLeak searches for the credential in everything that a reading leaves:
+// cursors, rows, the error and the log with all details. It searches for users'
+// addresses in cursors, the error and the log at the usual level.
 func noLeak(t *testing.T, r *reading, secrets []string, err error, logs *observer.ObservedLogs) {
 	t.Helper()
 	usual := fixture.Logged(logs.Filter(func(e observer.LoggedEntry) bool { return e.Level > zapcore.DebugLevel }))
@@ -155,7 +155,7 @@ func (b behaviour) failed(t *testing.T, server *fixture.Vendor, err error) {
 		}
 	}
 	where := server.URL()
-	if b.connector { // which compares answers, none of which is at fault alone
+	if b.connector { // it compares answers that are each valid alone
 		where = ""
 	}
 	checkErrorText(t, server.Connector, where, text)
@@ -166,10 +166,10 @@ var (
 	asking = regexp.MustCompile(`[?&](?:startIndex|count|cursor|token|excludedAttributes)=`)
 )
 
-// checkErrorText checks what holds for every error: one line that says what
-// failed, where, the likely cause and the next step, with no query, no markup
-// and no more than 200 characters of what the vendor answered. The SDK puts
-// the errors of workers that fail together on lines of their own.
+// checkErrorText checks the rules for every error: one line that says what
+// failed, where, the likely cause and the next step, without a query or markup,
+// and with at most 200 characters of the vendor's answer. If several workers
+// fail together, the SDK puts each error on its own line.
 func checkErrorText(t *testing.T, connector, base, text string) {
 	t.Helper()
 	said := false

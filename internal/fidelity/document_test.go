@@ -123,7 +123,7 @@ func fidelityDocument() string {
 	return b.String()
 }
 
-// outcome is how the sync ends, in a few words.
+// outcome describes in a few words how the sync ends.
 func (b behaviour) outcome() string {
 	text := "right"
 	if b.code != codes.OK {
@@ -158,7 +158,7 @@ func testsOf(t *testing.T, dir string) map[string]bool {
 	return there
 }
 
-// shownByOtherTests are the rows whose test is not a subtest of TestFidelity.
+// shownByOtherTests lists the rows whose test is not a subtest of TestFidelity.
 var shownByOtherTests = []shown{
 	{ofBoth, "has 1, 99, 100, 101 or 2,345 users, and groups of 0 to 1,500 members", "right, with exactly as many requests as needed; a second run replaces the first", "internal/e2e", "TestSync"},
 	{ofBoth, "sends 60,000 members in one body", "right, in slices of at most 750 rows, read once", "internal/wholesync/large", "TestOneBodyOfMembers"},

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// badDay is a row of docs/fidelity.md about a fault of the wire, a limit or a
-// run under load: what was measured stands beside what happens.
+// badDay is a row of docs/fidelity.md about a fault of HTTP, a limit or a run
+// under load. It gives the measured result beside the outcome.
 type badDay struct {
 	fault, happens, measured string
-	// tests are names of tests of this package or, after its directory below
-	// the repository, of another.
+	// tests are names of tests of this package or, with a directory below the
+	// repository in front, of another.
 	tests []string
 }
 

@@ -12,10 +12,10 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// pagings are the ways in which a SCIM server was seen to page wrong. An order
-// that changes from request to request is not among them: it is noticed when
-// the rows received last are not where they were, which two deviations
-// together may hide.
+// pagings are wrong ways to page that were seen at SCIM servers. An order that
+// changes between requests is missing here: a client notices it when the last
+// received rows are not where they were, and two deviations together may hide
+// that.
 var pagings = []string{
 	"items-per-page-wrong", "items-per-page-zero", "start-index-zero-based", "total-of-page", "total-missing",
 	"total-string", "total-too-high", "total-too-low", "total-zero", "cap-50", "cap-7", "start-index-ignored",
@@ -23,8 +23,8 @@ var pagings = []string{
 	"too-many",
 }
 
-// TestTwoDeviationsAtOnce shows that a server that pages wrong in two ways at
-// a time is either seen through or refused: no pair makes a list end early
+// TestTwoDeviationsAtOnce checks that a client either reads through or refuses
+// a server that pages wrong in two ways at once. No pair may end a list early
 // without an error.
 func TestTwoDeviationsAtOnce(t *testing.T) {
 	t.Parallel()
@@ -56,14 +56,14 @@ func pair(t *testing.T, n int, first, second string) {
 	}
 }
 
-// walkUsers fails if a list of users ends without an error and is not the
-// truth.
+// walkUsers returns an error if a list of users ends without an error but
+// differs from the truth.
 func walkUsers(source directory.Source, truth simulator.Truth) error {
 	got := map[string]bool{}
 	for cursor, pages := "", 0; ; pages++ {
 		page, err := source.Users(context.Background(), cursor)
 		if err != nil {
-			return nil //nolint:nilerr // a clear failure is one of the two good ends
+			return nil //nolint:nilerr // a clear failure is a good end too
 		}
 		for _, row := range page.Rows {
 			if _, known := truth.Users[row.ID]; !known {

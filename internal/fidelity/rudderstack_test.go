@@ -166,8 +166,8 @@ func rudderStackBehaviours() []behaviour {
 	return all
 }
 
-// nobody: a list that says of itself that it is empty is a truth, but one that
-// deserves a warning.
+// nobody is a list that reports itself as empty. It is a truth, but it deserves
+// a warning.
 var nobody = behaviour{
 	vendor: ofRudderStack, name: "no-users", fault: "-", size: &simulator.Size{}, warns: "no users",
 	does: "has no users: totalResults is 0", but: "with a warning",

@@ -14,9 +14,9 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// TestChangesBetweenSlicesLoseNobody shows that a body that is handed on in
-// slices, and is read anew for each of them, may change in between: whoever is
-// in all of its versions arrives.
+// TestChangesBetweenSlicesLoseNobody checks a body that the source returns in
+// slices and reads again for each slice. The body may change in between. Every
+// row that is in all versions must arrive.
 func TestChangesBetweenSlicesLoseNobody(t *testing.T) {
 	t.Parallel()
 	for vendor, opts := range map[string][]simulator.Option{

@@ -20,38 +20,37 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// maxPages bounds a walk: more than any list of these tests has.
+// maxPages bounds a walk. No list of these tests has as many pages.
 const maxPages = 5000
 
-// reading is one reading of a directory from beginning to end, as the SDK's
-// syncer does it: the check, the users, the groups, their members, page by
-// page. What a retry may heal is tried again after the wait that the error
-// asks for, by the SDK's own rule.
+// reading reads a directory once from beginning to end, as the SDK's syncer
+// does: the check, the users, the groups, their members, page by page. It
+// retries errors that a retry may heal, after the wait that the error asks for,
+// by the SDK's own rule.
 type reading struct {
-	// name opens every error, as the connector's does.
+	// name opens every error, like the connector's name.
 	name string
-	// workers is how many calls run at a time, where several can.
+	// workers is the number of parallel calls, if calls can run in parallel.
 	workers int
 	got     *fixture.Content
-	// inOneWalk holds the memberships that a source told in one walk, where
-	// got holds those that it told group by group; nil where it has no such
-	// walk.
+	// inOneWalk holds the memberships that a source returned in one walk; got
+	// holds those that it returned group by group. inOneWalk is nil if the
+	// source has no such walk.
 	inOneWalk map[simulator.Grant]bool
 
 	mu sync.Mutex
-	// cursors and rows are all that was read, for a search of what must not
-	// show there.
+	// cursors and rows hold everything that was read, for a search for secrets.
 	cursors []string
 	rows    []byte
 }
 
-// page is one call: the cursors of further pages, or an error.
+// page is the result of one call: the cursors of further pages, or an error.
 type page struct {
 	next  string
 	after []string
 }
 
-// task is a page that is still to be read: of a group, or of a list.
+// task is a page still to read, of a group or of a list.
 type task struct{ group, cursor string }
 
 // walk reads all pages that follow from the tasks.
@@ -89,7 +88,7 @@ func (r *reading) walk(ctx context.Context, doing string, workers int, read func
 					got, err = read(ctx, at)
 				}
 				if err == nil {
-					retryer.ShouldWaitAndRetry(ctx, nil) // the waits begin anew
+					retryer.ShouldWaitAndRetry(ctx, nil) // the waits start again from the shortest
 				}
 				r.mu.Lock()
 				busy--
@@ -117,7 +116,7 @@ func (r *reading) walk(ctx context.Context, doing string, workers int, read func
 	return failed
 }
 
-// noted keeps what a message holds.
+// noted records a message's encoded bytes.
 func (r *reading) noted(message proto.Message) {
 	raw, err := proto.Marshal(message)
 	if err != nil {
@@ -126,8 +125,8 @@ func (r *reading) noted(message proto.Message) {
 	r.rows = append(r.rows, raw...)
 }
 
-// ofSource reads a source itself. Where it has two ways to the memberships it
-// takes both, and each must tell the same.
+// ofSource reads a source itself. If the source has two ways to list
+// memberships, ofSource uses both, and both must give the same.
 func (r *reading) ofSource(ctx context.Context, source directory.Source) error {
 	failed := func(doing string, err error) error { return fmt.Errorf("%s: %s: %w", r.name, doing, err) }
 	r.got = fixture.NewContent()
@@ -227,8 +226,8 @@ func (r *reading) addMember(group string, m directory.Member) {
 	r.got.Grants[simulator.Grant{Group: group, Principal: m.ID, Nested: m.IsGroup}] = true
 }
 
-// ofConnector reads a source as a connector, through the calls that the
-// syncer makes, without a transport between.
+// ofConnector reads a source as a connector, through the syncer's calls,
+// without a transport.
 func (r *reading) ofConnector(ctx context.Context, source directory.Source) error {
 	r.got = fixture.NewContent()
 	server, err := connectorbuilder.NewConnector(ctx, connector.New(connector.Info{Name: r.name, DisplayName: r.name}, source, nil))
@@ -289,7 +288,7 @@ func (r *reading) ofConnector(ctx context.Context, source directory.Source) erro
 	}, groups...)
 }
 
-// typeScoped says whether the members of all groups are asked for at once.
+// typeScoped reports whether one call lists the members of all groups.
 func typeScoped(ctx context.Context, server types.ConnectorServer) (bool, error) {
 	kinds, err := server.ListResourceTypes(ctx, &v2.ResourceTypesServiceListResourceTypesRequest{})
 	for _, kind := range kinds.GetList() {
@@ -300,7 +299,7 @@ func typeScoped(ctx context.Context, server types.ConnectorServer) (bool, error)
 	return false, err
 }
 
-// further are the page tokens that an answer names besides the next one.
+// further returns the page tokens of an answer other than the next one.
 func further(all annotations.Annotations) []string {
 	var tokens v2.EnqueuePageTokens
 	if ok, err := all.Pick(&tokens); err != nil || !ok {
@@ -309,8 +308,8 @@ func further(all annotations.Annotations) []string {
 	return tokens.GetPageTokens()
 }
 
-// coldStarts is a source that is made anew for every call, as by a function
-// that the cloud starts anew: nothing lives from call to call but the cursor.
+// coldStarts is a source that is opened anew for every call, like a function
+// that the cloud starts anew. Only the cursor survives a call.
 type coldStarts struct{ open func() directory.Source }
 
 func (c coldStarts) Check(ctx context.Context) error { return c.open().Check(ctx) }
@@ -338,7 +337,7 @@ func (c coldManyStarts) Memberships(ctx context.Context, cursor string) (directo
 	return c.open().(directory.Memberships).Memberships(ctx, cursor)
 }
 
-// coldly makes a source of ones that are opened for one call each.
+// coldly returns a source that opens another source for each call.
 func coldly(open func() directory.Source) directory.Source {
 	if _, ok := open().(directory.Memberships); ok {
 		return coldManyStarts{coldStarts{open}}

@@ -4,8 +4,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// witnessBehaviours are answers that are fine by themselves and contradict each
-// other.
+// witnessBehaviours are answers that are each valid but contradict each other.
 func witnessBehaviours() []behaviour {
 	all := []behaviour{
 		{
