@@ -16,8 +16,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// TestEveryFieldArrives shows that what a source says of a user, a group and
-// a membership stands in the c1z, and nothing else.
+// TestEveryFieldArrives checks that the c1z holds everything that a source
+// returns about a user, a group and a membership, and nothing else.
 func TestEveryFieldArrives(t *testing.T) {
 	t.Parallel()
 	made := time.Date(2024, 2, 29, 12, 30, 0, 0, time.UTC)
@@ -37,7 +37,7 @@ func TestEveryFieldArrives(t *testing.T) {
 		},
 		MemberRows: map[string][]directory.Member{
 			"g1": {{ID: "u1"}, {ID: "u2"}, {ID: "g2", IsGroup: true}},
-			"g2": {{ID: "u2"}, {ID: "g1", IsGroup: true}}, // a circle of groups
+			"g2": {{ID: "u2"}, {ID: "g1", IsGroup: true}}, // a cycle of groups
 		},
 		PageSize: 1,
 	}
@@ -71,8 +71,8 @@ func TestEveryFieldArrives(t *testing.T) {
 	}
 }
 
-// TestOddNamesAreKept shows that no name, however odd, fails a sync or makes
-// an entry that nobody can read: a long one is cut between two characters.
+// TestOddNamesAreKept checks that no odd name fails a sync or makes an entry
+// that cannot be read. A long name is cut between two characters.
 func TestOddNamesAreKept(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, in, want string }{
@@ -112,8 +112,8 @@ func TestOddNamesAreKept(t *testing.T) {
 	}
 }
 
-// TestIDsThatCannotBeKeptFailTheSync shows that an id is never cut or dropped:
-// either would make two accounts one or none.
+// TestIDsThatCannotBeKeptFailTheSync checks that an id is never cut or dropped.
+// Either would merge two accounts or lose one.
 func TestIDsThatCannotBeKeptFailTheSync(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]string{"empty": "", "too long": strings.Repeat("x", 1025), "invalid UTF-8": "\xff"} {
@@ -136,8 +136,8 @@ func TestIDsThatCannotBeKeptFailTheSync(t *testing.T) {
 	}
 }
 
-// TestLargestPagesPass shows that 750 rows of the greatest size
-// that C1 keeps stay below what the transport takes.
+// TestLargestPagesPass checks that 750 rows of the largest size that C1 stores
+// fit through the transport.
 func TestLargestPagesPass(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1020)

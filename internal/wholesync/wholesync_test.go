@@ -1,11 +1,11 @@
 // Package wholesync runs whole syncs through the SDK's syncer, in this process:
-// one for each gRPC code that the SDK treats differently, one for each path on
-// which memberships reach a c1z. What a vendor may do is in internal/fidelity,
-// what the binaries add in internal/e2e.
+// one for each gRPC code that the SDK treats differently, and one for each path
+// on which memberships reach a c1z. internal/fidelity tests the vendors'
+// behaviours, internal/e2e the binaries.
 //
-// A sync of a simulated vendor runs in a bubble of testing/synctest: the pipes
-// of the simulator, gRPC over memory and the store all wait on what the bubble
-// sees, so that the SDK's own waits pass in no time.
+// A sync of a simulated vendor runs in a bubble of testing/synctest. The
+// simulator's pipes, gRPC over memory and the store wait only on what the
+// bubble sees, so the SDK's own waits take no time.
 package wholesync
 
 import (
@@ -31,10 +31,10 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// usual has several pages of everything and an empty group.
+// usual has several pages of users and of groups, and an empty group.
 var usual = simulator.Size{Users: 230, GroupSizes: []int{0, 1, 100, 101, 3}}
 
-// outcome is a sync and what it did.
+// outcome is a sync and its result.
 type outcome struct {
 	vendor *fixture.Vendor
 	path   string
@@ -43,7 +43,7 @@ type outcome struct {
 	took   time.Duration
 }
 
-// run syncs a vendor, as it is or as change makes it, within a bubble.
+// run syncs a vendor within a bubble, after change has changed it.
 func run(t *testing.T, vendor string, size simulator.Size, opts []simulator.Option, how fixture.SyncOptions, change func(directory.Source) directory.Source, check func(t *testing.T, got outcome)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func run(t *testing.T, vendor string, size simulator.Size, opts []simulator.Opti
 	})
 }
 
-// isTrue checks that the c1z holds the vendor's truth, and the grants that
+// isTrue checks that the c1z holds the vendor's truth and the grants that
 // follow from it.
 func (o outcome) isTrue(t *testing.T) {
 	t.Helper()
@@ -78,8 +78,8 @@ func (o outcome) isTrue(t *testing.T) {
 // byGroup hides that a source can list all memberships in one walk.
 type byGroup struct{ directory.Source }
 
-// TestPaths shows that whichever way the syncer takes to the memberships, it
-// finds the truth. On all of them the entitlements are static.
+// TestPaths checks that the syncer finds the truth on every path to the
+// memberships. The entitlements are static on all paths.
 func TestPaths(t *testing.T) {
 	t.Parallel()
 	with := func(faults ...string) []simulator.Option {
@@ -107,7 +107,7 @@ func TestPaths(t *testing.T) {
 		{name: "nested groups, group by group", vendor: fixture.RudderStack, opts: with("nested-groups"), change: func(s directory.Source) directory.Source { return byGroup{s} }},
 		{name: "groups in a circle", vendor: fixture.RudderStack, opts: with("nested-cycle")},
 		{
-			// To drop the grant would take away an access that the vendor states.
+			// To drop the grant would remove an access that the vendor states.
 			name: "a member who is not listed", vendor: fixture.RudderStack, opts: with("unlisted-member"),
 			how: fixture.SyncOptions{Tolerant: true}, warns: "dangling",
 		},
@@ -125,10 +125,10 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// TestCodes shows what the syncer makes of each gRPC code: two are tried
-// again, after the wait that the error asks for; all others end the sync, and
-// none leaves a file that holds a finished one. NotFound, which the syncer
-// takes for an empty list, must not come from a list.
+// TestCodes checks how the syncer handles each gRPC code. It retries two, after
+// the wait that the error asks for. All others end the sync without a finished
+// file. A list must not return NotFound, because the syncer reads it as an
+// empty list.
 func TestCodes(t *testing.T) {
 	t.Parallel()
 	from := func(n int) simulator.When { return simulator.When{From: n} }
@@ -136,11 +136,11 @@ func TestCodes(t *testing.T) {
 		name, fault string
 		when        simulator.When
 		code        codes.Code
-		// least is how long the sync waits at least.
+		// least is the shortest time that the sync may wait.
 		least time.Duration
 		words string
 	}{
-		// Enough requests fail that not all of them were prefetched.
+		// So many requests fail that some were not prefetched.
 		{name: "Unavailable is tried again", fault: "unavailable", when: simulator.When{From: 5, To: 12}, code: codes.OK, least: time.Second},
 		{name: "DeadlineExceeded is tried again", fault: "hang", when: simulator.When{From: 5, To: 5}, code: codes.OK, least: rest.DefaultTimeout},
 		{name: "a limit is waited out", fault: "rate-limit-seconds", when: simulator.When{Every: 4}, code: codes.OK, least: time.Second},
@@ -175,9 +175,9 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// TestASyncOfOneGroup shows that a targeted sync holds the group that it was
-// asked for and no other, with all its members. Where it cannot, it fails: a
-// group without members takes their access away.
+// TestASyncOfOneGroup checks that a targeted sync holds the requested group
+// with all its members, and no other group. If it cannot, it must fail: a group
+// without members revokes their access.
 func TestASyncOfOneGroup(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range fixture.Vendors {
@@ -187,7 +187,7 @@ func TestASyncOfOneGroup(t *testing.T) {
 				v := fixture.Start(t, vendor, usual, simulator.WithMemory())
 				target := v.GroupIDs()[3]
 				path, err := fixture.Sync(context.Background(), t, v.Connector, v.Source(t, rest.Options{}), fixture.SyncOptions{
-					Tolerant: true, // its members' users are not listed
+					Tolerant: true, // the users of its members are not listed
 					More: []sdksync.SyncOpt{sdksync.WithTargetedSyncResources([]*v2.Resource{
 						v2.Resource_builder{Id: v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()}.Build(),
 					})},
