@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// vendorPages are the parts of docs/api-support.md by vendor package.
+// vendorPages maps each vendor package to its part of docs/api-support.md.
 var vendorPages = map[string]string{"rudderstack": "RudderStack (SCIM 2.0)", "guru": "Guru (REST API v1)"}
 
 func vendorPage(t *testing.T, vendor string) string {
@@ -26,14 +26,14 @@ func vendorPage(t *testing.T, vendor string) string {
 	return section(t, string(page), vendorPages[vendor])
 }
 
-// jsonFields are the JSON fields that a vendor package decodes, each with the
-// file that does.
+// jsonFields returns the JSON fields that a vendor package decodes, each with
+// its file.
 func jsonFields(t *testing.T, vendor string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	eachFile(t, vendor, func(path string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
-			// A cursor is JSON as well, but nothing of the vendor's.
+			// A cursor is JSON too, but not the vendor's.
 			if kind, ok := n.(*ast.TypeSpec); ok && regexp.MustCompile(`(?i)cursor$|^walk$`).MatchString(kind.Name.Name) {
 				return false
 			}
@@ -54,9 +54,9 @@ func jsonFields(t *testing.T, vendor string) map[string]string {
 	return out
 }
 
-// TestEveryFieldReadIsDocumented holds docs/api-support.md against the code:
-// each JSON field that a vendor package decodes stands in that vendor's part,
-// and each field in the tables there is one that the package decodes.
+// TestEveryFieldReadIsDocumented compares docs/api-support.md with the code: a
+// vendor's part names each JSON field that the vendor's package decodes, and
+// the package decodes each field in the part's tables.
 func TestEveryFieldReadIsDocumented(t *testing.T) {
 	t.Parallel()
 	name := regexp.MustCompile(`[A-Za-z_$]+`)
@@ -69,7 +69,7 @@ func TestEveryFieldReadIsDocumented(t *testing.T) {
 				continue
 			}
 			for _, line := range strings.Split(paragraph, "\n") {
-				if strings.HasPrefix(paragraph, "| Field of ") { // the other columns name what it becomes
+				if strings.HasPrefix(paragraph, "| Field of ") { // the other columns name the result
 					line = strings.Split(line, "|")[1]
 				}
 				for _, span := range spans(line) {
@@ -84,7 +84,7 @@ func TestEveryFieldReadIsDocumented(t *testing.T) {
 			t.Errorf("found only %d fields of %s", len(fields), vendor)
 		}
 		for field, path := range fields {
-			// A schema's URN is called by its name.
+			// The page calls a schema's URN by its name.
 			if !told[field] && !strings.Contains(field, ":") {
 				t.Errorf("%s reads %q, which docs/api-support.md does not name", path, field)
 			}
@@ -105,9 +105,9 @@ func TestEveryFieldReadIsDocumented(t *testing.T) {
 	}
 }
 
-// TestEveryRequestIsDocumented does the same for requests: each path of the
-// code stands in the table of requests and each parameter on the page, and what
-// stands in the table is in the code.
+// TestEveryRequestIsDocumented does the same for requests: the table of
+// requests has each path in the code, the page names each parameter, and the
+// code has everything in the table.
 func TestEveryRequestIsDocumented(t *testing.T) {
 	t.Parallel()
 	for vendor, count := range map[string]int{"rudderstack": 3, "guru": 4} {
@@ -150,7 +150,8 @@ func TestEveryRequestIsDocumented(t *testing.T) {
 	}
 }
 
-// queryParameters are the names in the url.Values that a vendor package makes.
+// queryParameters returns the names in the url.Values that a vendor package
+// builds.
 func queryParameters(t *testing.T, vendor string) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
@@ -183,8 +184,8 @@ func queryParameters(t *testing.T, vendor string) map[string]bool {
 	return out
 }
 
-// pathConstants are the words among the constants in the main file of a vendor
-// package, which are its paths.
+// pathConstants returns the path constants in the main file of a vendor
+// package.
 func pathConstants(t *testing.T, vendor string) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}

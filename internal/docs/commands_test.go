@@ -15,8 +15,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// tools are the other commands that the pages show, with the flags that they
-// are shown with.
+// tools are the other commands on the pages, with the flags that the pages
+// show.
 var tools = map[string]string{
 	"baton":      "-f -t --out",
 	"brew":       "",
@@ -36,20 +36,19 @@ var tools = map[string]string{
 	"systemctl":  "--now",
 }
 
-// batonCommands are those of ConductorOne's own command.
+// batonCommands are the subcommands of ConductorOne's own baton command.
 var batonCommands = strings.Fields("resource-types resources entitlements grants principals access stats syncs diff export explorer sanitize " +
 	"to-pebble recalculate-stats rollback-expansion")
 
-// command is a command that a page shows.
+// command is a command on a page.
 type command struct {
-	// place is where, for messages.
+	// place is its place, for messages.
 	place string
 	words []string
 }
 
-// commands finds all that the pages show: in shell, behind a prompt, in a
-// unit, in a crontab, and in code spans of the prose that begin with the name
-// of a command.
+// commands finds every command on a page: in shell, behind a prompt, in a unit,
+// in a crontab, and in code spans that begin with a command's name.
 func commands(t *testing.T, d document) []command {
 	t.Helper()
 	var out []command
@@ -92,8 +91,8 @@ func commands(t *testing.T, d document) []command {
 	return out
 }
 
-// shellWords splits a script into commands and these into words, without what
-// comes after a sign of redirection.
+// shellWords splits a script into commands and each command into words. It
+// drops everything after a redirection.
 func shellWords(script string) [][]string {
 	var out [][]string
 	var words []string
@@ -153,12 +152,12 @@ var (
 	testName   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
 )
 
-// surroundings is what the commands of the pages refer to.
+// surroundings holds what commands on the pages refer to.
 type surroundings struct {
 	connectors map[string]*schema
-	// targets are those of the Makefile, tests all test functions.
+	// targets are the Makefile's targets; tests are all test functions.
 	targets, tests []string
-	// settings is what may read a variable that is given to make.
+	// settings is the text that may read a variable given to make.
 	settings, dockerfile string
 }
 
@@ -193,9 +192,9 @@ func surround(t *testing.T) *surroundings {
 	return s
 }
 
-// TestDocsShowRealCommands shows that every command that a page shows is known,
-// that what it calls is there, and that each connector is called with flags,
-// commands and variables of its own.
+// TestDocsShowRealCommands checks that every command on a page is known, that
+// everything it calls exists, and that each connector gets only its own flags,
+// commands and variables.
 func TestDocsShowRealCommands(t *testing.T) {
 	t.Parallel()
 	s := surround(t)
@@ -216,7 +215,7 @@ func TestDocsShowRealCommands(t *testing.T) {
 	}
 }
 
-// check looks at one command and returns its name, or that of the connector
+// check checks one command and returns its name, or the name of the connector
 // whose image it runs.
 func (s *surroundings) check(words []string) (string, error) {
 	var given []string
@@ -234,7 +233,7 @@ func (s *surroundings) check(words []string) (string, error) {
 	if !known {
 		return name, fmt.Errorf("nobody checks the command %s", name)
 	}
-	// What follows an image is the connector's.
+	// The words after an image are the connector's arguments.
 	own, called := args, name
 	if at := slices.IndexFunc(args, image.MatchString); name == "docker" && at >= 0 {
 		own = args[:at]
@@ -259,7 +258,7 @@ func (s *surroundings) check(words []string) (string, error) {
 	return called, s.checkTool(name, own)
 }
 
-// checkTool looks at what a command names besides flags.
+// checkTool checks a command's arguments other than flags.
 func (s *surroundings) checkTool(name string, args []string) error {
 	there := func(p string) bool { _, err := os.Stat(filepath.Join("../..", p)); return err == nil }
 	for i, word := range args {
@@ -299,7 +298,7 @@ func (s *surroundings) checkTool(name string, args []string) error {
 	return nil
 }
 
-// check looks at the words after a connector's name and the variables before.
+// check checks the words after a connector's name and the variables before it.
 func (s *schema) check(args []string) error {
 	for i, word := range args {
 		flag, _, _ := strings.Cut(word, "=")
@@ -318,8 +317,8 @@ func (s *schema) check(args []string) error {
 	return nil
 }
 
-// checkEnvironment looks at the variables that docker hands to a container:
-// all that are required and no others. A file of them is not looked into.
+// checkEnvironment checks the variables that docker passes to a container: all
+// required ones, and no unknown ones. It does not read a file of variables.
 func (s *schema) checkEnvironment(args []string, oneShot bool) error {
 	var given []string
 	for i, word := range args {

@@ -18,8 +18,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// deployFiles returns the files of deploy/ that match a pattern, by their paths
-// from the top of the repository. There is one for each connector.
+// deployFiles returns the files in deploy/ that match a pattern, by their paths
+// from the top of the repository. Each connector must have one.
 func deployFiles(t *testing.T, pattern string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -30,7 +30,7 @@ func deployFiles(t *testing.T, pattern string) map[string]string {
 	return out
 }
 
-// settings are the variables without which a connector does not run.
+// settings returns the variables that a connector needs to run.
 func (s *schema) settings() []string {
 	var out []string
 	for _, f := range s.own {
@@ -41,14 +41,13 @@ func (s *schema) settings() []string {
 	return out
 }
 
-// required are the variables without which a connector does not run as a
-// service.
+// required returns the variables that a connector needs to run as a service.
 func (s *schema) required() []string {
 	return append([]string{"BATON_CLIENT_ID", "BATON_CLIENT_SECRET"}, s.settings()...)
 }
 
-// checkService fails the test unless a service is given all that the connector
-// requires and nothing that it does not read.
+// checkService fails the test unless a service gets everything that the
+// connector requires and nothing that it does not read.
 func (s *schema) checkService(t *testing.T, place string, given []string) {
 	t.Helper()
 	for _, name := range s.required() {
@@ -63,21 +62,21 @@ func (s *schema) checkService(t *testing.T, place string, given []string) {
 	}
 }
 
-// checkProbe fails the test unless a probe runs what the image holds, with
-// flags that it understands.
+// checkProbe fails the test unless a probe runs a binary in the image, with
+// flags that it knows.
 func (s *schema) checkProbe(t *testing.T, place string, command []string) {
 	t.Helper()
 	if len(command) < 2 || command[0] != "/"+s.name {
 		t.Errorf("%s: the image of %s has no %q", place, s.name, command)
 		return
 	}
-	// Nothing answers here, and the connector says so.
+	// No server answers here, and the connector must say so.
 	if out, _ := exec.CommandContext(t.Context(), fixture.Binary(t, s.name), command[1:]...).CombinedOutput(); !bytes.Contains(out, []byte("connect")) {
 		t.Errorf("%s: %q says %s", place, command, out)
 	}
 }
 
-// manifest is what is looked at of a Kubernetes object.
+// manifest holds the fields of a Kubernetes object that the tests check.
 type manifest struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string `yaml:"kind"`
@@ -121,10 +120,9 @@ type probe struct {
 	} `yaml:"exec"`
 }
 
-// TestManifestsHoldTogether shows that each Deployment of deploy/ and of the
-// pages for C1 reads the Secret beside it, that it is given what the connector
-// needs, that its labels are those that C1's own pages use, and that its probes
-// run what the image holds.
+// TestManifestsHoldTogether checks each Deployment in deploy/ and on the pages
+// for C1: it reads the Secret beside it, gets what the connector needs, has the
+// labels of C1's own pages, and its probes run what the image holds.
 func TestManifestsHoldTogether(t *testing.T) {
 	t.Parallel()
 	schemas := connectors(t)
@@ -184,8 +182,8 @@ func TestManifestsHoldTogether(t *testing.T) {
 	}
 }
 
-// TestComposeFileRunsEveryConnector holds deploy/compose.yaml and the examples
-// of its settings against the connectors.
+// TestComposeFileRunsEveryConnector compares deploy/compose.yaml and its
+// example settings with the connectors.
 func TestComposeFileRunsEveryConnector(t *testing.T) {
 	t.Parallel()
 	schemas := connectors(t)
@@ -231,9 +229,9 @@ func TestComposeFileRunsEveryConnector(t *testing.T) {
 	}
 }
 
-// TestUnitsRunTheirConnectors looks at the systemd units, which no parser of
-// ours reads: sections and settings are known, and a unit runs its connector
-// with variables that it reads.
+// TestUnitsRunTheirConnectors checks the systemd units, which this project has
+// no parser for: their sections and settings are known, and each runs its
+// connector with variables that the connector reads.
 func TestUnitsRunTheirConnectors(t *testing.T) {
 	t.Parallel()
 	known := map[string]string{
@@ -270,10 +268,10 @@ func TestUnitsRunTheirConnectors(t *testing.T) {
 	}
 }
 
-// schedule is the part of a line of a crontab that says when.
+// schedule matches the time fields of a crontab line.
 var schedule = regexp.MustCompile(`^([0-9*/,-]+ ){5}`)
 
-// TestCronJobsParse looks at the lines of crontabs in the pages.
+// TestCronJobsParse checks the crontab lines on the pages.
 func TestCronJobsParse(t *testing.T) {
 	t.Parallel()
 	jobs := 0

@@ -16,7 +16,7 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// exitCodes are the meanings of the exit codes that a table of a page gives.
+// exitCodes returns the meanings of the exit codes in a page's table.
 func exitCodes(t *testing.T, page string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("../../" + page)
@@ -35,9 +35,9 @@ func exitCodes(t *testing.T, page string) map[string]string {
 	return out
 }
 
-// TestDocsAgreeOnExitCodes holds all pages to the table of docs/operations.md:
-// the README's says the same of the codes that it has, and a code in the prose
-// is one of the table.
+// TestDocsAgreeOnExitCodes compares all pages with the table in
+// docs/operations.md: the README gives its codes the same meanings, and every
+// code in the prose is in the table.
 func TestDocsAgreeOnExitCodes(t *testing.T) {
 	t.Parallel()
 	master, short := exitCodes(t, "docs/operations.md"), exitCodes(t, "README.md")
@@ -59,8 +59,9 @@ func TestDocsAgreeOnExitCodes(t *testing.T) {
 	}
 }
 
-// TestDocumentedExitCodes shows that whatever a vendor answers to the first
-// request, the exit code is in the table, and which one it is for some.
+// TestDocumentedExitCodes checks that the table has every exit code that an
+// answer to the first request can cause. For some answers it checks the exact
+// code.
 func TestDocumentedExitCodes(t *testing.T) {
 	t.Parallel()
 	known := exitCodes(t, "docs/operations.md")
@@ -93,8 +94,8 @@ func TestDocumentedExitCodes(t *testing.T) {
 	}
 }
 
-// TestDocsNameTheFieldsOfTheSummary holds the example of a summary in JSON in
-// docs/operations.md against what a run says: the same fields, in the same
+// TestDocsNameTheFieldsOfTheSummary compares the example of a JSON summary in
+// docs/operations.md with the output of a run: the same fields in the same
 // order.
 func TestDocsNameTheFieldsOfTheSummary(t *testing.T) {
 	t.Parallel()
@@ -127,7 +128,7 @@ func TestDocsNameTheFieldsOfTheSummary(t *testing.T) {
 	}
 }
 
-// jsonKeys are the keys of a JSON text, in their order.
+// jsonKeys returns the keys of a JSON text in order.
 func jsonKeys(t *testing.T, text string) []string {
 	t.Helper()
 	if !json.Valid([]byte(text)) {

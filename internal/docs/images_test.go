@@ -20,8 +20,8 @@ import (
 )
 
 // The budgets of a stripped, static binary in bytes. A binary is nearly all
-// SDK: what exceeds its budget has taken a new dependency along. Raise one
-// only knowing what for.
+// SDK, so one that exceeds its budget has a new dependency. Raise a budget only
+// if you know the reason.
 const (
 	sizeBudget       = 48_000_000
 	lambdaSizeBudget = 53_000_000
@@ -46,8 +46,8 @@ func (s dockerStage) last(name string) string {
 	return ""
 }
 
-// dockerfile returns the stages of the Dockerfile by their names. What stands
-// before the first of them has no name.
+// dockerfile returns the stages of the Dockerfile by name. The part before the
+// first stage has the name "".
 func dockerfile(t *testing.T) map[string]dockerStage {
 	t.Helper()
 	var text strings.Builder
@@ -80,7 +80,7 @@ func dockerfile(t *testing.T) map[string]dockerStage {
 }
 
 // chain returns all steps that lead to a stage, its ancestors' first, and the
-// image that they start from.
+// base image.
 func chain(stages map[string]dockerStage, name, connector string) (base string, steps []dockerStep) {
 	name = strings.ReplaceAll(name, "${CONNECTOR}", connector)
 	current, ok := stages[name]
@@ -91,7 +91,8 @@ func chain(stages map[string]dockerStage, name, connector string) (base string, 
 	return base, append(steps, current.steps...)
 }
 
-// withDefaults returns build arguments as stages see them that name them.
+// withDefaults returns the build arguments as the stages that name them see
+// them.
 func withDefaults(stages map[string]dockerStage, given map[string]string) map[string]string {
 	args := map[string]string{}
 	for _, step := range stages[""].steps {
@@ -119,7 +120,7 @@ func labels(steps []dockerStep, args map[string]string) map[string]string {
 	return out
 }
 
-// runStage does in a directory what a build stage does in its WORKDIR.
+// runStage performs a build stage's steps in a directory, as in its WORKDIR.
 func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]string) {
 	t.Helper()
 	env := map[string]string{}
@@ -133,7 +134,7 @@ func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]stri
 			switch value, found := args[step.args]; {
 			case found:
 				env[step.args] = value
-			case step.args != "VERSION": // without which the Makefile asks git
+			case step.args != "VERSION": // without it the Makefile asks git
 				t.Fatalf("ARG %s: the Dockerfile has no default for all stages, and nobody gives it", step.args)
 			}
 		case "ENV":
@@ -163,7 +164,7 @@ func runStage(t *testing.T, steps []dockerStep, dir string, args map[string]stri
 	}
 }
 
-// copyCheckout copies what a checkout of the work tree would hold.
+// copyCheckout copies the files that a checkout of the work tree would hold.
 func copyCheckout(t *testing.T, to string) {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "Makefile", "go.mod", "go.sum", "scripts", "cmd", "pkg", "internal")
@@ -175,7 +176,7 @@ func copyCheckout(t *testing.T, to string) {
 	for path := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
 		content, err := os.ReadFile(filepath.Join(repository, path))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed, and not yet committed
+			continue // removed, but not yet committed
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -190,8 +191,8 @@ func copyCheckout(t *testing.T, to string) {
 	}
 }
 
-// No container engine is needed to see that an image would work: its root file
-// system is a binary that needs nothing of it, and the commands that make the
+// This test needs no container engine. An image works if its root file system
+// is a binary that needs nothing else, and if the commands that build the
 // binary run anywhere.
 func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 	t.Parallel()
@@ -205,7 +206,7 @@ func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 	}
 	var images []image
 	for i, name := range fixture.Connectors(t) {
-		given := [...]string{"", "1.2.3-test"} // half of them are given a version
+		given := [...]string{"", "1.2.3-test"} // every second one gets a version
 		version := [...]string{"dev", "1.2.3-test"}
 		images = append(images,
 			image{"image", name, given[i%2], version[i%2], sizeBudget, `["/` + name + `"]`, false},
@@ -280,7 +281,7 @@ func TestImageHoldsOneStaticBinaryThatKnowsItsVersion(t *testing.T) {
 	}
 }
 
-// mustBeStatic fails the test if a binary needs a file of its system to start.
+// mustBeStatic fails the test if a binary needs a file of the system to start.
 func mustBeStatic(t *testing.T, path string) {
 	t.Helper()
 	file, err := elf.Open(path)
@@ -295,8 +296,8 @@ func mustBeStatic(t *testing.T, path string) {
 	}
 }
 
-// inEmptyWorld runs a binary as an empty image does: no PATH, no home but /tmp,
-// a working directory without anything in it. It returns its standard output.
+// inEmptyWorld runs a binary as an empty image does: no PATH, /tmp as home and
+// an empty working directory. It returns its standard output.
 func inEmptyWorld(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	run := exec.CommandContext(t.Context(), path, args...)

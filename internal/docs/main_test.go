@@ -1,6 +1,6 @@
-// Package docs holds the pages, the files of deploy/, the workflows and the
-// release scripts against the code: what they name is there, and what they show
-// runs.
+// Package docs checks the pages, the files in deploy/, the workflows and the
+// release scripts against the code: everything that they name exists, and
+// everything that they show runs.
 package docs
 
 import (
@@ -29,8 +29,8 @@ func repoFile(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// run runs a binary in an empty directory with nothing in its environment but
-// what it is given. It returns the exit code and what the binary wrote.
+// run runs a binary in an empty directory, with env as its whole environment.
+// It returns the exit code and the output.
 func run(t *testing.T, path string, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	home := t.TempDir()

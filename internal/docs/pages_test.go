@@ -27,7 +27,7 @@ type block struct {
 	line           int
 }
 
-// documents reads every page that a person may follow.
+// documents reads every page that a user may follow.
 func documents(t *testing.T) []document {
 	t.Helper()
 	var out []document
@@ -76,8 +76,8 @@ func codeBlocks(text string) []block {
 	return out
 }
 
-// indentedBlocks are the code blocks of a Markdown page that are marked by four
-// blanks alone. In MDX blanks are nesting, and in a list they belong to it.
+// indentedBlocks returns a Markdown page's code blocks that only four blanks
+// mark. In MDX, blanks mean nesting; in a list, they belong to the list.
 func indentedBlocks(d document) []block {
 	if !strings.HasSuffix(d.path, ".md") {
 		return nil
@@ -108,7 +108,8 @@ func indentedBlocks(d document) []block {
 	return out
 }
 
-// prose is a page without its fenced code blocks. Lines keep their numbers.
+// prose returns a page without its fenced code blocks. Lines keep their
+// numbers.
 func (d document) prose() string {
 	var out []string
 	inside := false
@@ -125,7 +126,7 @@ func (d document) prose() string {
 	return strings.Join(out, "\n")
 }
 
-// section is the part of a page below a heading of the second level.
+// section returns the part of a page below a second-level heading.
 func section(t *testing.T, text, heading string) string {
 	t.Helper()
 	_, after, found := strings.Cut(text, "\n## "+heading+"\n")
@@ -136,8 +137,8 @@ func section(t *testing.T, text, heading string) string {
 	return part
 }
 
-// table returns the cells of the table whose head begins with some words. More
-// than one table may have such a head.
+// table returns the cells of each table whose head begins with the given words.
+// More than one table may match.
 func table(t *testing.T, text, head string) [][]string {
 	t.Helper()
 	var rows [][]string
@@ -164,7 +165,7 @@ func table(t *testing.T, text, head string) [][]string {
 
 var codeSpan = regexp.MustCompile("`([^`\n]+)`")
 
-// spans are the code spans of a text.
+// spans returns the code spans of a text.
 func spans(text string) []string {
 	var out []string
 	for _, m := range codeSpan.FindAllStringSubmatch(text, -1) {
@@ -173,7 +174,7 @@ func spans(text string) []string {
 	return out
 }
 
-// literals are the strings in the source of packages below pkg.
+// literals returns the strings in the source of packages below pkg.
 func literals(t *testing.T, packages ...string) []string {
 	t.Helper()
 	var texts []string
@@ -192,7 +193,7 @@ func literals(t *testing.T, packages ...string) []string {
 	return texts
 }
 
-// says tells whether some words stand in one of the texts.
+// says reports whether one of the texts contains the words.
 func says(texts []string, words string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, words) })
 }
@@ -216,9 +217,9 @@ func eachFile(t *testing.T, name string, visit func(path string, file *ast.File)
 	}
 }
 
-// TestDocsNameRealFlags shows that every flag and variable that a page names is
-// one that a connector takes, or a flag of another command that the page shows.
-// The page of one vendor names nothing of the other's.
+// TestDocsNameRealFlags checks that every flag and variable on a page exists at
+// a connector or at another command on the page. The page of one vendor names
+// none of the other's.
 func TestDocsNameRealFlags(t *testing.T) {
 	t.Parallel()
 	all := connectors(t)
@@ -247,8 +248,8 @@ func TestDocsNameRealFlags(t *testing.T) {
 	}
 }
 
-// TestDocsNameRealTests shows that a test which a page refers to, by its name
-// or by how that begins, is there.
+// TestDocsNameRealTests checks that each test that a page names, in full or by
+// its beginning, exists.
 func TestDocsNameRealTests(t *testing.T) {
 	t.Parallel()
 	s := surround(t)
@@ -267,7 +268,7 @@ func TestDocsNameRealTests(t *testing.T) {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// TestDocsLinksResolve shows that no link within the repository is dead.
+// TestDocsLinksResolve checks that no link within the repository is dead.
 func TestDocsLinksResolve(t *testing.T) {
 	t.Parallel()
 	for _, d := range documents(t) {
@@ -295,7 +296,7 @@ func TestDocsLinksResolve(t *testing.T) {
 	}
 }
 
-// anchors are the names that GitHub gives to the headings of a page.
+// anchors returns GitHub's anchors for the headings of a page.
 func anchors(text string) []string {
 	drop := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	var out []string
@@ -307,8 +308,8 @@ func anchors(text string) []string {
 	return out
 }
 
-// TestDocsShowTheExample shows that the worked example of CONTRIBUTING.md is
-// the one that compiles; with -update it writes it there.
+// TestDocsShowTheExample checks that the worked example in CONTRIBUTING.md is
+// the code that compiles. With -update it writes the code there.
 func TestDocsShowTheExample(t *testing.T) {
 	t.Parallel()
 	code, err := os.ReadFile("../example/acme.go")

@@ -17,10 +17,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestDocsParse shows that every block that a person may copy is at least
-// well-formed, each kind by a parser of its own. What is in shell is looked at
-// by TestDocsShowRealCommands as well, an error line by TestDocsQuoteRealErrors
-// and the demo by TestReadmeShowsTheDemo; ini and cron have a test of their own.
+// TestDocsParse checks that every block that a user may copy is well-formed,
+// each kind with its own parser. TestDocsShowRealCommands also checks shell,
+// TestDocsQuoteRealErrors error lines and TestReadmeShowsTheDemo the demo. ini
+// and cron have their own tests.
 func TestDocsParse(t *testing.T) {
 	t.Parallel()
 	schemas := connectors(t)
@@ -92,7 +92,7 @@ func shellSyntax(script string) error {
 	return nil
 }
 
-// parseYAML reads YAML that is of Kubernetes or the settings of one connector.
+// parseYAML parses Kubernetes YAML or the settings of one connector.
 func parseYAML(text string, schemas map[string]*schema) error {
 	for decoder := yaml.NewDecoder(strings.NewReader(text)); ; {
 		var content map[string]any

@@ -20,8 +20,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// Dependabot and the reader must see which image a build starts from; a tag
-// alone is whatever its registry serves tomorrow.
+// Dependabot and readers must see the image that a build starts from. A tag
+// alone can point to another image tomorrow.
 func TestTheBaseImageIsPinnedAndHasTheToolchainOfGoMod(t *testing.T) {
 	t.Parallel()
 	toolchain := regexp.MustCompile(`(?m)^toolchain go(\S+)$`).FindStringSubmatch(repoFile(t, "go.mod"))
@@ -46,7 +46,8 @@ func TestTheBaseImageIsPinnedAndHasTheToolchainOfGoMod(t *testing.T) {
 	}
 }
 
-// A probe and a compose file name the entry point of an image by its connector.
+// A probe and a compose file call an image's entry point by the connector's
+// name.
 func TestEveryConnectorHasItsImages(t *testing.T) {
 	t.Parallel()
 	stages := dockerfile(t)
@@ -63,8 +64,8 @@ func TestEveryConnectorHasItsImages(t *testing.T) {
 	}
 }
 
-// A test, a linter or a build tool that was taken over must not be able to
-// publish, so the job that may publish runs none of them.
+// A compromised test, linter or build tool must not be able to publish, so the
+// job that may publish runs none of them.
 func TestOnlyTheJobThatPublishesMayWrite(t *testing.T) {
 	t.Parallel()
 	var workflow struct {
@@ -97,9 +98,8 @@ func TestOnlyTheJobThatPublishesMayWrite(t *testing.T) {
 	}
 }
 
-// A user who follows SECURITY.md must accept the release workflow at a tag and
-// nothing else: not another workflow, not a branch, not a repository whose name
-// begins alike.
+// A user who follows SECURITY.md must accept only the release workflow at a
+// tag: no other workflow, no branch, no repository whose name begins the same.
 func TestTheDocumentedIdentityIsTheReleaseWorkflowAtATag(t *testing.T) {
 	t.Parallel()
 	found := regexp.MustCompile(`--certificate-identity-regexp '([^']+)'`).FindAllStringSubmatch(repoFile(t, "SECURITY.md"), -1)
@@ -124,8 +124,8 @@ func TestTheDocumentedIdentityIsTheReleaseWorkflowAtATag(t *testing.T) {
 	}
 }
 
-// releaseDir is a copy of the release scripts with a dist/ as goreleaser
-// leaves it, and a PATH on which every tool only records how it was called.
+// releaseDir is a copy of the release scripts, with a dist/ as goreleaser
+// leaves it and a PATH of tools that only record their calls.
 type releaseDir struct {
 	dir, log string
 	env      []string
@@ -182,7 +182,7 @@ func (r *releaseDir) write(t *testing.T, path, text string) {
 	}
 }
 
-// run runs a script and returns its output and what it asked of its tools.
+// run runs a script and returns its output and its calls of tools.
 func (r *releaseDir) run(t *testing.T, script string) (output string, calls []string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "scripts/"+script)
@@ -220,7 +220,7 @@ func tarball(t *testing.T, files map[string]string) string {
 	return out.String()
 }
 
-// An image must run the binary that the release publishes, for each processor.
+// For each processor, an image must run the binary that the release publishes.
 func TestReleaseImagesAreBuiltFromTheReleasedArchives(t *testing.T) {
 	t.Parallel()
 	r := newReleaseDir(t, "1.2.3")
@@ -249,7 +249,7 @@ func TestReleaseImagesAreBuiltFromTheReleasedArchives(t *testing.T) {
 	}
 }
 
-// What is signed and uploaded must be what was built, whole and nothing else.
+// The release must sign and upload exactly the files that were built.
 func TestPublishingUploadsExactlyWhatWasBuilt(t *testing.T) {
 	t.Parallel()
 	r := newReleaseDir(t, "1.2.3")
@@ -283,7 +283,7 @@ func TestPublishingUploadsExactlyWhatWasBuilt(t *testing.T) {
 	}
 }
 
-// A pre-release is for those who ask for it by name.
+// A pre-release is only for users who ask for it by name.
 func TestAPreReleaseIsNotTheLatest(t *testing.T) {
 	t.Parallel()
 	r := newReleaseDir(t, "1.2.3-rc.1")
@@ -297,7 +297,7 @@ func TestAPreReleaseIsNotTheLatest(t *testing.T) {
 	}
 }
 
-// Nothing is signed of a build that was changed on the way, or is of another
+// The release signs nothing if the build was changed on the way or has another
 // version than the tag.
 func TestPublishingRefusesWhatWasNotBuiltForTheTag(t *testing.T) {
 	t.Parallel()

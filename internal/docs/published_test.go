@@ -9,8 +9,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestPublishedPages holds the two pages of C1's documentation to the rules
-// of that site: front matter, known elements, no code.
+// TestPublishedPages checks the two pages of C1's documentation against the
+// rules of that site: front matter, known elements, no code.
 func TestPublishedPages(t *testing.T) {
 	t.Parallel()
 	allowed := strings.Fields("Card Check Frame Icon Info Note Step Steps Tab Tabs Tip Warning")

@@ -14,8 +14,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// TestDocsQuoteRealErrors shows that an error line which a page quotes is what
-// the connector prints, by having the vendor answer so.
+// TestDocsQuoteRealErrors checks that the connector prints each error line on a
+// page. It makes the vendor answer accordingly.
 func TestDocsQuoteRealErrors(t *testing.T) {
 	t.Parallel()
 	line := regexp.MustCompile(`^(baton-[a-z]+): .*GET (https://[^/ ]+)(/\S*)/[A-Za-z]+: ([0-9]{3}) `)
@@ -48,7 +48,7 @@ func TestDocsQuoteRealErrors(t *testing.T) {
 	}
 }
 
-// credentials are settings with which either connector asks a base URL.
+// credentials returns settings for either connector with a base URL.
 func credentials(base string) []string {
 	return []string{
 		"BATON_RUDDERSTACK_SCIM_BASE_URL=" + base, "BATON_RUDDERSTACK_SCIM_TOKEN=token",
@@ -57,9 +57,9 @@ func credentials(base string) []string {
 	}
 }
 
-// TestDocsQuoteWhatTheConnectorsSay shows that each phrase of the tables of
-// troubleshooting stands in a message of that connector: in a string of its
-// source, or as an HTTP status that its source explains.
+// TestDocsQuoteWhatTheConnectorsSay checks that each phrase in the
+// troubleshooting tables is part of a message of that connector: a string in
+// its source, or an HTTP status that its source explains.
 func TestDocsQuoteWhatTheConnectorsSay(t *testing.T) {
 	t.Parallel()
 	shared := []string{"rest", "command", "connector"}

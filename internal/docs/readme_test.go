@@ -40,8 +40,8 @@ func marked(t *testing.T, text, marker string) string {
 	return codeBlocks(after)[0].text
 }
 
-// TestReadmeOneShot runs the commands of the README in an empty directory as
-// they stand there, but for the credentials and the URL, against simulators.
+// TestReadmeOneShot runs the README's commands in an empty directory against
+// simulators. It replaces only the credentials and the URL.
 func TestReadmeOneShot(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
@@ -79,9 +79,9 @@ func TestReadmeOneShot(t *testing.T) {
 	}
 }
 
-// TestReadmeShowsTheDemo runs the demo and holds what the README shows of it
-// against what it prints now; with -update it writes it there. Times, ports
-// and the version differ from run to run.
+// TestReadmeShowsTheDemo runs the demo and compares its output with the README.
+// With -update it writes the output there. Times, ports and the version may
+// differ.
 func TestReadmeShowsTheDemo(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("make", "--no-print-directory", "-s", "-C", "../..", "demo")
@@ -109,8 +109,8 @@ func TestReadmeShowsTheDemo(t *testing.T) {
 	}
 }
 
-// extract is what the README shows of the demo: its first sync, to the end of
-// the summary.
+// extract returns the part of the demo in the README: its first sync, to the
+// end of the summary.
 func extract(t *testing.T, printed string) string {
 	t.Helper()
 	const first = "  $ baton-rudderstack "
@@ -129,10 +129,9 @@ func extract(t *testing.T, printed string) string {
 	return ""
 }
 
-// TestReadmeListsEveryField holds the table of settings against what the
-// connectors take: every setting of their own is there, hidden ones too, with
-// whether it is required and with its default. What is there of the SDK's
-// settings is real, too.
+// TestReadmeListsEveryField compares the table of settings with the connectors.
+// It must list each connector's own settings, hidden ones too, whether each is
+// required, and its default. The SDK's settings in it must exist.
 func TestReadmeListsEveryField(t *testing.T) {
 	t.Parallel()
 	_, text, found := strings.Cut(readme(t), "<!-- fields -->\n")
@@ -205,7 +204,7 @@ func TestReadmeListsEveryField(t *testing.T) {
 	}
 }
 
-// defaultWorkers is the default of --workers, which the help does not state.
+// defaultWorkers returns the default of --workers. The help does not state it.
 func defaultWorkers(t *testing.T) string {
 	t.Helper()
 	value := ""

@@ -18,8 +18,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// What is released must be what is tested: the same flags, and a binary for
-// every platform that the documentation names.
+// The release must build what is tested: the same flags, and a binary for every
+// documented platform.
 func TestReleaseBuildsEveryPlatform(t *testing.T) {
 	t.Parallel()
 	var config struct {
@@ -62,8 +62,8 @@ func TestReleaseBuildsEveryPlatform(t *testing.T) {
 	}
 }
 
-// Much of what is linked in holds code of others, in directories that have
-// their own licences.
+// Many linked packages contain third-party code, in directories with their own
+// licences.
 func TestLicencesOfAllThatIsLinkedInAreShipped(t *testing.T) {
 	t.Parallel()
 	output := func(name string, args ...string) []byte {
@@ -110,7 +110,7 @@ func TestLicencesOfAllThatIsLinkedInAreShipped(t *testing.T) {
 	}
 }
 
-// The live workflow runs in forks too, which have no secrets.
+// The live workflow also runs in forks, which have no secrets.
 func TestWithoutSecretsTheLiveSyncSaysThatItIsSkipped(t *testing.T) {
 	t.Parallel()
 	type live struct {
@@ -142,8 +142,8 @@ func TestWithoutSecretsTheLiveSyncSaysThatItIsSkipped(t *testing.T) {
 	}
 }
 
-// ConductorOne reads these files to learn what a connector can do and what it
-// asks for.
+// ConductorOne reads these files to learn a connector's capabilities and
+// settings.
 func TestCommittedCapabilitiesAndSchemaAreTheBinarys(t *testing.T) {
 	t.Parallel()
 	for _, connector := range fixture.Connectors(t) {

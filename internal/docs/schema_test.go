@@ -12,18 +12,18 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// schema is what a connector takes.
+// schema holds the settings, flags and commands of a connector.
 type schema struct {
 	name string
-	// own are its own settings; the others are the SDK's.
+	// own are the connector's own settings; the others are the SDK's.
 	own []field.SchemaField
 	// flags are all flags, with their dashes, and commands its subcommands.
 	flags, commands map[string]bool
-	// defaults are those that the help states.
+	// defaults are the defaults in the help.
 	defaults map[string]string
 }
 
-// takes says whether the connector reads an environment variable.
+// takes reports whether the connector reads an environment variable.
 func (s *schema) takes(variable string) bool {
 	return slices.Contains(environment, variable) ||
 		s.flags["--"+strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(variable, "BATON_")), "_", "-")]
@@ -36,18 +36,18 @@ var (
 	helpVerb = regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}[A-Z]`)
 )
 
-// unusable are the SDK's flags that --help leaves out.
+// unusable are the SDK's flags that --help omits.
 var unusable = []string{"provisioning", "ticketing", "keep-previous-sync-c1z", "parallel-sync", "auth-method"}
 
-// environment lists variables that are read but are no flags; each with where
-// it comes from.
+// environment lists variables that are read but are not flags, with their
+// source.
 var environment = []string{
 	"BATON_CONFIG_PATH", "BATON_HOST_ID", "BATON_TMPDIR", // the SDK
 	"BATON_DEBUG_PRINT_RESPONSE_BODY", // the SDK
 }
 
-// connectors tells what each takes: what their help shows, and the settings
-// that their schemas and the SDK's keep out of it.
+// connectors returns each connector's schema: everything in its help, and the
+// settings that its schema and the SDK's keep out of the help.
 func connectors(t *testing.T) map[string]*schema {
 	t.Helper()
 	out := map[string]*schema{}

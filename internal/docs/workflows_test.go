@@ -13,10 +13,10 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// An action that is named by a tag is whatever its owner, or whoever took the
-// owner's account, puts there tomorrow; and it gets the workflow's token. What
-// a job runs must run by hand: it is in the Makefile, or the two of its targets
-// that .ci/run joins.
+// The owner of an action, or an attacker with the owner's account, can move its
+// tag to other code, and the action gets the workflow's token. A user must be
+// able to run each job by hand: it calls the Makefile, or the two targets that
+// .ci/run joins.
 func TestWorkflowsPinTheirActionsAndCallTheMakefile(t *testing.T) {
 	t.Parallel()
 	targets := map[string]bool{}
