@@ -16,8 +16,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// origin is a place that a configuration points to. It refuses everybody and
-// keeps what they presented.
+// origin is a server that a configuration points to. It refuses every request
+// and records the credential.
 type origin struct {
 	url string
 
@@ -45,7 +45,7 @@ func (o *origin) seen() []string {
 	return slices.Clone(o.presented)
 }
 
-// source is one of the places that a setting can come from.
+// source is one source of a setting.
 type source string
 
 const (
@@ -55,10 +55,10 @@ const (
 	byFolder source = "file in the working directory"
 )
 
-// TestSettingsComeFromWhereTheyAreDocumented shows that a flag beats the
-// environment, the environment beats the file, and the file beats the default,
-// setting by setting: a connector that took a credential from another place
-// than the operator thinks would read another tenant's directory.
+// TestSettingsComeFromWhereTheyAreDocumented checks for each setting that a
+// flag beats the environment, the environment beats the file, and the file
+// beats the default. With a credential from another source than the operator
+// thinks, a connector would read another tenant's directory.
 func TestSettingsComeFromWhereTheyAreDocumented(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range fixture.Vendors {
@@ -160,9 +160,9 @@ func writeYAML(t testing.TB, path string, settings map[string]string) {
 	}
 }
 
-// TestGuruIsReachedAtItsOwnAddressByDefault shows where requests go when
-// nothing is stated. A proxy on loopback takes the call and puts it through to
-// nobody.
+// TestGuruIsReachedAtItsOwnAddressByDefault checks the address for requests if
+// no base URL is set. A proxy on loopback takes the call and forwards it to no
+// server.
 func TestGuruIsReachedAtItsOwnAddressByDefault(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 100)

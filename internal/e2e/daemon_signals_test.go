@@ -14,9 +14,9 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// TestDaemonEndsOnSignal shows that the process that a person or systemd ends
-// does end, whatever the vendor does, and that no process of it goes on
-// reading from the vendor.
+// TestDaemonEndsOnSignal checks that the process that a user or systemd signals
+// ends, even if the vendor hangs, and that none of its processes keeps reading
+// from the vendor.
 func TestDaemonEndsOnSignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
@@ -58,9 +58,8 @@ func TestDaemonEndsOnSignal(t *testing.T) {
 	}
 }
 
-// TestDaemonReclaimsWhatAKilledOneLeft shows that a daemon that was ended, in
-// the middle of a sync or between two, and restarted where it was, fills no
-// disk.
+// TestDaemonReclaimsWhatAKilledOneLeft checks that a daemon that was ended
+// during a sync or between two, and then restarted, does not fill the disk.
 func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -73,15 +72,14 @@ func TestDaemonReclaimsWhatAKilledOneLeft(t *testing.T) {
 	}
 }
 
-// reclaim ends a daemon, in the middle of a sync or after one, and starts
-// another.
+// reclaim ends a daemon, during a sync or after one, and starts another.
 func reclaim(t *testing.T, open newSetup, sig syscall.Signal, busy bool) {
 	t.Helper()
 	s, plane, tmp := open(t, small), controlplane.Start(t), t.TempDir()
 	reached := make(chan struct{}, 1000)
 	if busy {
 		s.OnRequest(func(n int, r *http.Request) {
-			if n > 5 { // past the check of the credential: the sync has its files
+			if n > 5 { // after the check of the credential, the sync has its files
 				reached <- struct{}{}
 				<-r.Context().Done()
 			}
@@ -105,7 +103,7 @@ func reclaim(t *testing.T, open newSetup, sig syscall.Signal, busy bool) {
 		}
 		left = append(left, names...)
 	}
-	if len(left) == 0 && sig == syscall.SIGKILL { // nobody can tidy up after that
+	if len(left) == 0 && sig == syscall.SIGKILL { // no process can tidy up after that
 		t.Fatal("a daemon that was killed left nothing: this shows nothing")
 	}
 

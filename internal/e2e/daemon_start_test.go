@@ -9,9 +9,9 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// TestDaemonOutlivesAnOutageOfTheTokenEndpoint shows that a gateway's error
-// where C1 gives tokens delays a daemon's start and is not taken for a refused
-// credential.
+// TestDaemonOutlivesAnOutageOfTheTokenEndpoint checks that a gateway's error at
+// C1's token endpoint only delays a daemon's start. The daemon must not report
+// a refused credential.
 func TestDaemonOutlivesAnOutageOfTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {

@@ -10,8 +10,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// TestDaemonAnswersTasksThatItCannotDo shows that no task stays open in C1 until it
-// times out.
+// TestDaemonAnswersTasksThatItCannotDo checks that no task stays open in C1
+// until it times out.
 func TestDaemonAnswersTasksThatItCannotDo(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -27,9 +27,9 @@ func TestDaemonAnswersTasksThatItCannotDo(t *testing.T) {
 	})
 }
 
-// TestDaemonUploadsALogWithoutSecrets shows what C1's debug task uploads beside
-// the sync: the SDK's log, without the credential, without anybody's address,
-// and without a copy that stays on the disk.
+// TestDaemonUploadsALogWithoutSecrets checks that C1's debug task uploads the
+// SDK's log beside the sync, without the credential, without any user's
+// address, and without a copy left on the disk.
 func TestDaemonUploadsALogWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {

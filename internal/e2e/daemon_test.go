@@ -23,12 +23,12 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// maxEnd bounds how long a process takes that is told to end: no longer than
-// Kubernetes waits before it kills.
+// maxEnd bounds the time in which a signalled process must end. Kubernetes
+// waits as long before it kills.
 const maxEnd = 30 * time.Second
 
-// ends waits for a process that was told to end and returns its exit code, as
-// wait does.
+// ends waits for a signalled process to end and returns its exit code, as wait
+// does.
 func (p *process) ends() int {
 	p.t.Helper()
 	select {
@@ -47,8 +47,8 @@ type daemon struct {
 }
 
 // startDaemon runs a connector as a daemon. At the end of the test it checks
-// that the daemon kept to the protocol and that the vendor's credential and
-// its own showed nowhere.
+// that the daemon followed the protocol and that neither the vendor's
+// credential nor its own showed.
 func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string, args ...string) *daemon {
 	t.Helper()
 	d := prepareDaemon(t, s, plane, env, args...)
@@ -56,7 +56,7 @@ func startDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string
 	return d
 }
 
-// prepareDaemon is startDaemon without running it.
+// prepareDaemon is startDaemon, but does not run the daemon.
 func prepareDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{setup: s, plane: plane}
@@ -75,7 +75,7 @@ func prepareDaemon(t testing.TB, s *setup, plane *controlplane.Plane, env []stri
 	return d
 }
 
-// searched looks for secrets in all that the daemon wrote and sent.
+// searched searches for secrets in everything that the daemon wrote and sent.
 func (d *daemon) searched(t testing.TB) {
 	t.Helper()
 	said := map[string]string{"stdout": d.stdout.String(), "stderr": d.stderr.String()}
@@ -107,7 +107,7 @@ func (d *daemon) hello() controlplane.Event {
 	return d.event("Hello", func(e controlplane.Event) bool { return e.Method == "Hello" })
 }
 
-// heartbeat waits until the daemon works at a task.
+// heartbeat waits until the daemon works on a task.
 func (d *daemon) heartbeat(id string) {
 	d.t.Helper()
 	d.event("Heartbeat", func(e controlplane.Event) bool { return e.Method == "Heartbeat" && e.TaskID == id })
@@ -124,7 +124,7 @@ func (d *daemon) finished(id string) *v1.BatonServiceFinishTaskRequest {
 	return end
 }
 
-// await waits for the vendor to be asked.
+// await waits for a request to the vendor.
 func await[T any](d *daemon, reached <-chan T) T {
 	d.t.Helper()
 	select {
@@ -138,7 +138,7 @@ func await[T any](d *daemon, reached <-chan T) T {
 	panic("not reached")
 }
 
-// eventually waits until something holds while the daemon lives.
+// eventually waits until a condition holds. It fails if the daemon ends first.
 func (d *daemon) eventually(what string, holds func() bool) {
 	d.t.Helper()
 	for end := time.Now().Add(maxWait); !holds(); time.Sleep(50 * time.Millisecond) {
@@ -159,8 +159,8 @@ func (d *daemon) uploads(id string) []string {
 	return files
 }
 
-// synced waits for the end of a task, which must be a success, and returns
-// its one upload.
+// synced waits for the end of a task, which must succeed, and returns its one
+// upload.
 func (d *daemon) synced(id string) string {
 	d.t.Helper()
 	end := d.finished(id)
@@ -174,8 +174,8 @@ func (d *daemon) synced(id string) string {
 	return files[0]
 }
 
-// failed waits for the end of a task, which must be a failure with a code, and
-// returns what C1 shows of it.
+// failed waits for the end of a task, which must fail with a code, and returns
+// the message that C1 shows.
 func (d *daemon) failed(id string, code codes.Code) string {
 	d.t.Helper()
 	end := d.finished(id)
@@ -188,8 +188,8 @@ func (d *daemon) failed(id string, code codes.Code) string {
 	return end.GetStatus().GetMessage()
 }
 
-// TestDaemonSyncsTheWholeTruth shows that what C1 is told is what the vendor
-// holds, sync after sync, and that a change between two syncs arrives.
+// TestDaemonSyncsTheWholeTruth checks that C1 gets the vendor's truth, sync
+// after sync, including a change between two syncs.
 func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 	t.Parallel()
 	for mode, env := range map[string][]string{"one task a time": nil, "tasks in batches": {"BATON_GET_TASKS=true"}} {
@@ -238,8 +238,9 @@ func TestDaemonSyncsTheWholeTruth(t *testing.T) {
 	}
 }
 
-// TestDaemonReportsAFailingSync shows that a sync that cannot be right is not
-// uploaded, that C1 shows why in our own words, and that the daemon lives on.
+// TestDaemonReportsAFailingSync checks that the daemon does not upload a sync
+// that cannot be right, that C1 shows the reason in this project's words, and
+// that the daemon keeps running.
 func TestDaemonReportsAFailingSync(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -247,14 +248,14 @@ func TestDaemonReportsAFailingSync(t *testing.T) {
 		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync())
 		var once sync.Once
 		s.OnRequest(func(n int, _ *http.Request) {
-			if n == 5 { // past the check of the credential
+			if n == 5 { // after the check of the credential
 				once.Do(s.RevokeCredential)
 			}
 		})
 		d := startDaemon(t, s, plane, nil, "--task-concurrency", "1")
 		for _, id := range ids {
 			message := d.failed(id, codes.Unauthenticated)
-			// The SDK adds lines of its own about calls that it broke off.
+			// The SDK adds its own lines about the calls that it cancelled.
 			first, _, _ := strings.Cut(message, "\n")
 			if strings.Count(first, s.Connector+": ") != 1 || !strings.Contains(first, "GET "+s.URL()) || !strings.Contains(first, "401") {
 				t.Errorf("C1 shows %q", message)
@@ -263,8 +264,8 @@ func TestDaemonReportsAFailingSync(t *testing.T) {
 	})
 }
 
-// TestDaemonWithAWrongClientSecretEnds shows that a daemon that C1 refuses
-// does not look alive, and asks the vendor for nothing.
+// TestDaemonWithAWrongClientSecretEnds checks that a daemon that C1 refuses
+// does not look alive, and that it sends the vendor no request.
 func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -284,9 +285,9 @@ func TestDaemonWithAWrongClientSecretEnds(t *testing.T) {
 	})
 }
 
-// TestDaemonOutlivesAnOutageOfC1 shows that C1 being out of reach, at the
-// start, between two tasks or in the middle of one, delays a sync and does not
-// lose or change it.
+// TestDaemonOutlivesAnOutageOfC1 checks that an outage of C1, at the start,
+// between two tasks or during one, delays a sync but does not lose or change
+// it.
 func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -319,7 +320,7 @@ func TestDaemonOutlivesAnOutageOfC1(t *testing.T) {
 	})
 }
 
-// TestDaemonRunsTasksThatOverlap shows that two syncs at a time in one
+// TestDaemonRunsTasksThatOverlap checks that two parallel syncs in one
 // connector process do not mix.
 func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 	t.Parallel()
@@ -328,7 +329,7 @@ func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 		d := startDaemon(t, s, plane, nil)
 		d.hello()
 		ids := plane.Enqueue(controlplane.FullSync(), controlplane.FullSync(), controlplane.FullSync())
-		// The vendor answers nobody before all syncs are under way.
+		// The vendor answers no request before all syncs have begun.
 		s.OnRequest(func(int, *http.Request) {
 			for _, id := range ids {
 				//nolint:contextcheck // the request lasts as long as the daemon
@@ -343,8 +344,8 @@ func TestDaemonRunsTasksThatOverlap(t *testing.T) {
 	})
 }
 
-// TestDaemonDropsACancelledTask shows that a sync that C1 no longer wants
-// ends, although the vendor hangs, and that the next one is whole.
+// TestDaemonDropsACancelledTask checks that a cancelled sync ends although the
+// vendor hangs, and that the next sync is whole.
 func TestDaemonDropsACancelledTask(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -358,7 +359,7 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 		})
 		id := plane.Enqueue(controlplane.FullSync())[0]
 		d.heartbeat(id)
-		await(d, reached) // a call that has not begun ends otherwise
+		await(d, reached) // a call that has not begun ends differently
 		plane.Cancel(id)
 		d.failed(id, codes.Canceled)
 		s.OnRequest(nil)
@@ -367,7 +368,7 @@ func TestDaemonDropsACancelledTask(t *testing.T) {
 	})
 }
 
-// TestDaemonSyncsOneGroup shows what a targeted sync of one group uploads: the
+// TestDaemonSyncsOneGroup checks that a targeted sync of one group uploads the
 // group with its members, or nothing.
 func TestDaemonSyncsOneGroup(t *testing.T) {
 	t.Parallel()
@@ -386,8 +387,8 @@ func TestDaemonSyncsOneGroup(t *testing.T) {
 	})
 }
 
-// TestDaemonTellsItsHealth shows that an orchestrator sees when the vendor's
-// credential is revoked, and that it still sees a live process then.
+// TestDaemonTellsItsHealth checks that an orchestrator sees a revoked
+// credential, and that it still sees a live process then.
 func TestDaemonTellsItsHealth(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -414,7 +415,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 		}
 		probes := func(want int) {
 			t.Helper()
-			// What a container's probe runs: the same binary.
+			// A container's probe runs the same binary.
 			p := start(t, fixture.Binary(t, s.Connector), health, "health-check", "--endpoint", "health", "--timeout", "60")
 			if code := p.wait(); (code == 0) != (want == http.StatusOK) {
 				t.Errorf("health-check ends with %d: %s", code, p.stderr.String())
@@ -425,7 +426,7 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 		}
 		probes(http.StatusOK)
 		s.RevokeCredential()
-		// A good answer is given again for some seconds.
+		// The daemon repeats a good answer for some seconds.
 		d.eventually("see the revoked credential", func() bool {
 			resp, err := http.Get("http://127.0.0.1:" + port + "/health") //nolint:noctx // bounded by the daemon
 			if err != nil {
@@ -443,11 +444,11 @@ func TestDaemonTellsItsHealth(t *testing.T) {
 	})
 }
 
-// nextPort is where freePort looks next.
+// nextPort is the next port that freePort tries.
 var nextPort atomic.Int32
 
-// freePort returns a port that nothing listens on, and none twice. It lies
-// below those that systems take for outgoing connections, so that none takes
+// freePort returns a port without a listener, and never the same port twice.
+// The port is below the range for outgoing connections, so no connection takes
 // it before the daemon does.
 func freePort(t testing.TB) string {
 	t.Helper()

@@ -2,5 +2,5 @@
 
 package e2e
 
-// launch has no use here: only Linux lets a test decide about system calls.
+// launch does nothing here: only Linux lets a test decide about system calls.
 func launch(string) {}

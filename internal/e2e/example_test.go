@@ -14,7 +14,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// TestThirdConnector shows that a new vendor is one package: nothing else had
+// TestThirdConnector checks that a new vendor is one package: nothing else had
 // to change for it.
 func TestThirdConnector(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@ const module = "github.com/conductorone/baton-connectors/"
 
 const sdk = "github.com/conductorone/baton-sdk/"
 
-// layer says what the package of a path may import. Entries that end in / stand
-// for all packages below them.
+// layer lists the packages that the package of a path may import. An entry that
+// ends in / stands for all packages below it.
 type layer struct {
 	// allowed lists packages of this module and of others; all others are
 	// forbidden.
@@ -31,7 +31,7 @@ var (
 		"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap", "go.uber.org/zap",
 		"google.golang.org/grpc/codes", "google.golang.org/grpc/status",
 	}
-	// clients are the packages that could send something around pkg/rest.
+	// clients are the packages that could send a request without pkg/rest.
 	clients = []string{
 		"crypto/tls", "log/syslog", "net/http/", "net/rpc", "net/rpc/", "net/smtp", "net/textproto", "os/exec", "plugin", "syscall", "unsafe",
 	}
@@ -39,8 +39,8 @@ var (
 	tests = []string{"testing", "testing/", "net/http/httptest"}
 )
 
-// layers are the import rules of the design. No package but pkg/rest may import
-// the SDK's HTTP client, uhttp.
+// layers are the import rules of the design. Only pkg/rest may import the SDK's
+// HTTP client, uhttp.
 var layers = map[string]layer{
 	"pkg/directory": {forbidden: slices.Concat(clients, []string{"net/http", "net", "os"})},
 	"pkg/rest": {
@@ -73,8 +73,8 @@ var layers = map[string]layer{
 	"cmd": {allowed: []string{module + "pkg/"}, forbidden: []string{"net/http", "net"}},
 }
 
-// layerOf returns the import rules of a package. A vendor's package has a config
-// package below it.
+// layerOf returns the import rules of a package. A vendor's package has a
+// config package below it.
 func layerOf(path string, packages []listed) (layer, bool) {
 	if name, found := strings.CutPrefix(path, "cmd/"); found && !strings.Contains(name, "/") {
 		path = "cmd"
@@ -92,9 +92,9 @@ func layerOf(path string, packages []listed) (layer, bool) {
 	return rules, known
 }
 
-// TestPackagesImportWhatTheirLayerAllows shows that no package imports what the
-// design forbids, neither by itself nor through another of this module: above
-// all, that nothing but pkg/rest can send a request.
+// TestPackagesImportWhatTheirLayerAllows checks that no package imports what
+// the design forbids, directly or through another package of this module. Above
+// all, only pkg/rest can send a request.
 func TestPackagesImportWhatTheirLayerAllows(t *testing.T) {
 	t.Parallel()
 	packages := goList(t, "../../pkg/...", "../../cmd/...")
@@ -113,7 +113,7 @@ func TestPackagesImportWhatTheirLayerAllows(t *testing.T) {
 			}
 		}
 		if strings.HasPrefix(path, "cmd/") {
-			continue // it puts all layers together
+			continue // it joins all layers
 		}
 		for _, below := range reached(packages, p) {
 			for _, imported := range below.Imports {
@@ -130,8 +130,8 @@ func TestPackagesImportWhatTheirLayerAllows(t *testing.T) {
 	}
 }
 
-// reached returns the packages of this module that one imports, directly or
-// not, without pkg/rest and what it imports.
+// reached returns the packages of this module that a package imports, directly
+// or not, without pkg/rest and its imports.
 func reached(packages []listed, from listed) []listed {
 	var out []listed
 	for _, p := range packages {
@@ -143,8 +143,8 @@ func reached(packages []listed, from listed) []listed {
 	return out
 }
 
-// TestShippedCodeHasNoSimulator shows that nothing made for tests is linked
-// into the binaries.
+// TestShippedCodeHasNoSimulator checks that the binaries link no package made
+// for tests.
 func TestShippedCodeHasNoSimulator(t *testing.T) {
 	t.Parallel()
 	for _, p := range goList(t, "-deps", "../../cmd/...") {

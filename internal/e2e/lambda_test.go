@@ -34,8 +34,8 @@ type function struct {
 	instances []*process
 }
 
-// startFunction runs a connector as ConductorOne hosts it, in one or more
-// instances.
+// startFunction runs a connector in one or more instances, as ConductorOne
+// hosts it.
 func startFunction(t testing.TB, s *setup, fields map[string]any, egress *v1.EgressSection, instances int) *function {
 	t.Helper()
 	f := &function{setup: s, t: t, plane: controlplane.Start(t), runtime: lambdaruntime.Start(t)}
@@ -67,17 +67,17 @@ func startFunction(t testing.TB, s *setup, fields map[string]any, egress *v1.Egr
 	return f
 }
 
-// client invokes the function.
+// client returns a client that invokes the function.
 func (f *function) client(caller lambdaruntime.Caller) types.ConnectorClient {
 	return connectorclient.NewConnectorClient(f.alive(), f.runtime.Dial(caller))
 }
 
-// alive ends when the first instance does, so that a test does not wait for an
-// answer that cannot come.
+// alive returns a context that ends when the first instance ends, so a test
+// does not wait for an answer that cannot come.
 func (f *function) alive() context.Context { return f.instances[0].alive }
 
-// sync runs a whole sync through invocations, as ConductorOne does, and
-// returns the path of its c1z.
+// sync runs a whole sync through invocations, as ConductorOne does, and returns
+// the path of its c1z.
 func (f *function) sync() (string, error) {
 	f.t.Helper()
 	ctx, path := f.alive(), filepath.Join(f.t.TempDir(), "sync.c1z")
@@ -94,15 +94,15 @@ func (f *function) sync() (string, error) {
 	return path, err
 }
 
-// validate asks the function to check its credentials.
+// validate invokes the function's check of its credentials.
 func (f *function) validate(caller lambdaruntime.Caller) error {
 	_, err := f.client(caller).Validate(f.alive(), &v2.ConnectorServiceValidateRequest{})
 	return err
 }
 
-// TestLambdaSyncsTheWholeTruth shows that a cloud-hosted connector, whose
-// instances know nothing of each other, tells the vendor's truth in answers
-// that Lambda takes.
+// TestLambdaSyncsTheWholeTruth checks that a cloud-hosted connector, whose
+// instances share no memory, returns the vendor's truth in answers small enough
+// for Lambda.
 func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -130,7 +130,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 				for _, i := range f.runtime.Invocations() {
 					used[i.Instance] = true
 				}
-				// An instance that has to connect anew counts twice.
+				// An instance that must reconnect counts twice.
 				if len(used) < row.instances {
 					t.Errorf("%d instances answered, not %d", len(used), row.instances)
 				}
@@ -139,7 +139,7 @@ func TestLambdaSyncsTheWholeTruth(t *testing.T) {
 	}
 }
 
-// TestLambdaRefusesWhoIsNotConductorOne shows that nobody else can use the
+// TestLambdaRefusesWhoIsNotConductorOne checks that no other caller can use the
 // function to read the vendor's directory.
 func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
 	t.Parallel()
@@ -167,8 +167,8 @@ func TestLambdaRefusesWhoIsNotConductorOne(t *testing.T) {
 	})
 }
 
-// TestLambdaTakesANewCredential shows that a credential that is changed in C1
-// takes effect without a new deployment.
+// TestLambdaTakesANewCredential checks that a credential changed in C1 takes
+// effect without a new deployment.
 func TestLambdaTakesANewCredential(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -187,7 +187,7 @@ func TestLambdaTakesANewCredential(t *testing.T) {
 	})
 }
 
-// with is the setup's configuration with another credential.
+// with returns the setup's configuration with another credential.
 func (s *setup) with(credential string) map[string]any {
 	fields := maps.Clone(s.Fields)
 	for name, value := range fields {
@@ -198,7 +198,7 @@ func (s *setup) with(credential string) map[string]any {
 	return fields
 }
 
-// without is the setup's configuration without its credential.
+// without returns the setup's configuration without its credential.
 func (s *setup) without() (fields map[string]any, missing string) {
 	fields = maps.Clone(s.Fields)
 	for name, value := range fields {
@@ -210,9 +210,9 @@ func (s *setup) without() (fields map[string]any, missing string) {
 	return fields, missing
 }
 
-// TestLambdaReportsABadConfig shows that a configuration that cannot work ends
+// TestLambdaReportsABadConfig checks that a configuration that cannot work ends
 // the function at its start with a line that names the field, and that a later
-// one leaves it as it was.
+// bad configuration leaves the function unchanged.
 func TestLambdaReportsABadConfig(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -254,8 +254,8 @@ func TestLambdaReportsABadConfig(t *testing.T) {
 	})
 }
 
-// TestLambdaKeepsToTheEgressPolicy shows that a host that C1's policy does not
-// allow gets no request, and so no credential.
+// TestLambdaKeepsToTheEgressPolicy checks that a host that C1's policy forbids
+// gets no request, and so no credential.
 func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -305,9 +305,9 @@ func TestLambdaKeepsToTheEgressPolicy(t *testing.T) {
 	}
 }
 
-// TestLambdaIsQuietBetweenInvocations shows that nothing is prefetched: AWS
-// freezes the process after an answer, and a request that is under way then
-// comes back dead or stale.
+// TestLambdaIsQuietBetweenInvocations checks that the function prefetches
+// nothing. AWS freezes the process after an answer, and a request in progress
+// would then return dead or stale.
 func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -341,9 +341,9 @@ func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 					}
 					waiting = false
 				case h := <-arrived:
-					// An answer that does not wait for this request shows that
-					// the request serves a later one. How long is enough to
-					// see that decides only how surely the test fails.
+					// An answer that does not wait for this request proves that
+					// the request is for a later one. The length of the wait
+					// decides only how surely the test fails.
 					select {
 					case err := <-answered:
 						close(h.release)

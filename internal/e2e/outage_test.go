@@ -20,7 +20,7 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// summary is what a one-shot with --output-format json says of its sync.
+// summary is the output of a one-shot with --output-format json.
 type summary struct {
 	Counts   map[string]int `json:"counts"`
 	Requests int            `json:"requests"`
@@ -28,7 +28,7 @@ type summary struct {
 	Waited   float64        `json:"waited_seconds"`
 }
 
-// summary reads stdout.
+// summary parses stdout.
 func (o *oneShot) summary(t testing.TB) summary {
 	t.Helper()
 	var got summary
@@ -38,8 +38,8 @@ func (o *oneShot) summary(t testing.TB) summary {
 	return got
 }
 
-// TestRateLimitsAreWaitedOut shows that a vendor that refuses every third
-// request delays a sync and loses nothing, and that a person can see how long
+// TestRateLimitsAreWaitedOut checks that a vendor that refuses every third
+// request delays a sync but loses no rows, and that the user can see how long
 // it waited.
 func TestRateLimitsAreWaitedOut(t *testing.T) {
 	t.Parallel()
@@ -64,7 +64,7 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 				if n := len(s.Requests()); got.Requests != n {
 					t.Errorf("%v requests are counted, %d arrived", got.Requests, n)
 				}
-				// What was prefetched is a pause and no retry.
+				// A refused prefetch counts as a pause, not as a retry.
 				if got.Retries == 0 {
 					t.Errorf("no retries are counted for %d pauses", pauses)
 				}
@@ -76,9 +76,9 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 	}
 }
 
-// TestAnOutageCostsNoFile shows, with the real binaries, what a vendor costs
-// that goes out of reach in the middle of a sync: that run, which says why,
-// and neither the file of the last good one nor the truth of the next.
+// TestAnOutageCostsNoFile checks with the real binaries a vendor that goes down
+// during a sync. The run fails and says why. The last good file stays, and the
+// next run finds the truth.
 func TestAnOutageCostsNoFile(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -88,8 +88,8 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 		before := s.Now()
 		run.succeeds(t, before)
 
-		// The clock of a binary cannot be moved: the vendor itself says that it
-		// will be gone for longer than a sync waits.
+		// A test cannot move a binary's clock, so the vendor itself announces
+		// an outage longer than a sync waits.
 		var down atomic.Bool
 		f.answers(func(w http.ResponseWriter, r *http.Request) bool {
 			if asksForMemberships(r) {
@@ -120,14 +120,15 @@ func TestAnOutageCostsNoFile(t *testing.T) {
 	})
 }
 
-// asksForMemberships says whether a request is for what is read last.
+// asksForMemberships reports whether a request is for memberships, which a sync
+// reads last.
 func asksForMemberships(r *http.Request) bool {
 	scim := strings.HasSuffix(r.URL.Path, "/Groups") && !r.URL.Query().Has("excludedAttributes")
 	guru := strings.Contains(r.URL.Path, "/groups/") && strings.HasSuffix(r.URL.Path, "/members")
 	return scim || guru
 }
 
-// until waits for something that must come to pass.
+// until waits for a condition that must become true.
 func until(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	deadline := time.After(maxWait)
@@ -142,12 +143,12 @@ func until(t testing.TB, what string, happened func() bool) {
 	}
 }
 
-// TestMonstersAreRefusedInLittleMemory shows, with the real binaries at their
-// real limits, that what no vendor would send ends a sync with a clear error,
-// after few requests and before the machine's memory is at its end.
+// TestMonstersAreRefusedInLittleMemory checks with the real binaries and their
+// real limits that an answer that no vendor would send ends a sync with a clear
+// error, after few requests and before memory runs out.
 func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
-	// Not in parallel: gigabytes are sent, and many at a time would only show
-	// how busy the machine is.
+	// Not in parallel: the servers send gigabytes, and several at a time would
+	// only show how busy the machine is.
 	size := simulator.Size{Users: 1200, Groups: 40, MembersPerGroup: 3}
 	for _, monster := range []struct{ fault, says string }{
 		{"gzip-bomb", "larger than 128 MiB"},
@@ -171,7 +172,7 @@ func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
 				if fixture.Finished(t, run.file) {
 					t.Error("the file holds a finished sync")
 				}
-				if n := len(s.Requests()); n > 100 { // Guru's members of 40 groups are prefetched
+				if n := len(s.Requests()); n > 100 { // includes prefetched members of Guru's 40 groups
 					t.Errorf("%d requests were sent", n)
 				}
 				if mib := peak() >> 10; runtime.GOOS == "linux" && (mib < 10 || mib > 400) {
@@ -182,9 +183,9 @@ func TestMonstersAreRefusedInLittleMemory(t *testing.T) {
 	}
 }
 
-// peakMemory watches a process and its children until it ends, and then
-// tells the most that one of them has taken, in KiB. Elsewhere than on Linux
-// it tells nothing.
+// peakMemory watches a process and its children until it ends. The result
+// returns the peak memory of the largest of them in KiB, or 0 on other systems
+// than Linux.
 func (p *process) peakMemory() func() int {
 	most, done := 0, make(chan struct{})
 	go func() {
@@ -222,7 +223,7 @@ func family(pid int) []int {
 	return all
 }
 
-// statusField is a number of /proc/PID/status, 0 where there is none.
+// statusField returns a number from /proc/PID/status, or 0 if it is missing.
 func statusField(pid int, name string) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if errors.Is(err, os.ErrNotExist) {

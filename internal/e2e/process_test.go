@@ -15,8 +15,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// maxWait bounds every wait of these tests. It is far above what anything
-// takes, so that only what never happens meets it.
+// maxWait bounds every wait of these tests. It is far longer than any event
+// takes, so only an event that never happens reaches it.
 const maxWait = 5 * time.Minute
 
 // launchEnv makes this test binary start a command whose disk calls a test decides
@@ -58,8 +58,7 @@ type process struct {
 	alive context.Context
 }
 
-// start runs a binary in an empty directory with nothing in its environment
-// but what it is given.
+// start runs a binary in an empty directory, with env as its whole environment.
 func start(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
 	p := prepare(t, path, env, args...)
@@ -67,7 +66,8 @@ func start(t testing.TB, path string, env []string, args ...string) *process {
 	return p
 }
 
-// prepare is start without running it, for a test that changes p.cmd first.
+// prepare is start, but does not run the process: a test may change p.cmd
+// first.
 func prepare(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
 	home := t.TempDir()
@@ -75,7 +75,7 @@ func prepare(t testing.TB, path string, env []string, args ...string) *process {
 	p.cmd.Dir = home
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir()}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	// Its children may hold its output open after it has ended.
+	// Its children may keep its output open after it has ended.
 	p.cmd.WaitDelay = 10 * time.Second
 	return p
 }
@@ -101,7 +101,7 @@ func (p *process) run() {
 	})
 }
 
-// wait waits for the process to end and returns its exit code, -1 where a
+// wait waits for the process to end and returns its exit code, or -1 if a
 // signal ended it.
 func (p *process) wait() int {
 	p.t.Helper()
@@ -114,7 +114,7 @@ func (p *process) wait() int {
 	}
 }
 
-// lastLine is the last line that the process wrote to stderr.
+// lastLine returns the last line that the process wrote to stderr.
 func (p *process) lastLine() string {
 	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
 	return lines[len(lines)-1]

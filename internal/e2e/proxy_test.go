@@ -28,16 +28,16 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// vendorHost is a host name that nothing but a proxy of these tests can
-// reach: RFC 6761, section 6.2, keeps it out of every DNS.
+// vendorHost is a host name that only a proxy of these tests can reach. RFC
+// 6761, section 6.2, keeps it out of every DNS.
 const vendorHost = "vendor.test"
 
-// thisHost is an address that leads to loopback (net.Dial) and that Go, unlike
-// loopback's own, does not keep from a proxy.
+// thisHost is an address that leads to loopback (net.Dial). Go sends it through
+// a proxy, unlike loopback's own addresses.
 const thisHost = "0.0.0.0"
 
-// authority is a private certificate authority with one certificate, for
-// loopback, thisHost and vendorHost. The file is what a client must trust.
+// authority returns a certificate for loopback, thisHost and vendorHost from a
+// private certificate authority, and the file that a client must trust.
 func authority(t testing.TB) (certificate *tls.Certificate, file string) {
 	t.Helper()
 	made := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
@@ -72,9 +72,9 @@ func authority(t testing.TB) (certificate *tls.Certificate, file string) {
 	return &tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}, file
 }
 
-// TestAPrivateAuthorityIsTrustedWhereItIsNamed shows that SSL_CERT_FILE is all
-// that a vendor behind a private authority needs, and that without it a sync
-// fails before the credential is sent, and says what is missing.
+// TestAPrivateAuthorityIsTrustedWhereItIsNamed checks that a vendor behind a
+// private authority needs only SSL_CERT_FILE. Without it a sync fails before it
+// sends the credential, and says what is missing.
 func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -92,7 +92,7 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 		if n := len(s.Requests()); n != 0 {
 			t.Errorf("%d requests were sent to a server that is not trusted", n)
 		}
-		// The SDK's switch for printing whole answers must print none.
+		// The SDK's switch to print whole answers must print none.
 		run = s.sync(t, nil, "SSL_CERT_FILE="+file, "BATON_DEBUG_PRINT_RESPONSE_BODY=true")
 		run.succeeds(t, s.Now())
 		if strings.Contains(run.stdout.String()+run.stderr.String(), "@example.com") {
@@ -101,8 +101,8 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 	})
 }
 
-// TestNothingIsSentInTheClear shows that a redirect from https to http, on
-// the same host and port, in the middle of a sync, ends it with nothing sent.
+// TestNothingIsSentInTheClear checks that a redirect from https to http during
+// a sync, on the same host and port, ends the sync before anything is sent.
 func TestNothingIsSentInTheClear(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -133,10 +133,10 @@ func TestNothingIsSentInTheClear(t *testing.T) {
 }
 
 // proxy is an HTTP proxy that opens tunnels (RFC 9110, section 9.3.6) to one
-// server, whatever host is asked for.
+// server, for any host.
 type proxy struct {
 	*httptest.Server
-	// login is what a client must present; empty for nothing.
+	// login is the required login; empty for none.
 	login string
 
 	mu    sync.Mutex
@@ -159,7 +159,7 @@ func startProxy(t testing.TB, to, login string) *proxy {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		defer server.Close() //nolint:errcheck // a tunnel ends as it ends
+		defer server.Close() //nolint:errcheck // the tunnel has ended
 		client, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
@@ -178,16 +178,16 @@ func startProxy(t testing.TB, to, login string) *proxy {
 	return p
 }
 
-// requests lists what the proxy was asked for.
+// requests lists the requests to the proxy.
 func (p *proxy) requests() []http.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]http.Request(nil), p.asked...)
 }
 
-// TestAProxyFromTheEnvironmentIsUsed shows that a vendor that only a proxy
-// can reach is read through it, that the proxy sees a tunnel and neither
-// credential nor people, and that one that refuses shows no password.
+// TestAProxyFromTheEnvironmentIsUsed checks that a sync reads a vendor that
+// only a proxy can reach, that the proxy sees a tunnel but neither credential
+// nor users, and that an error about a proxy that refuses shows no password.
 func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 	t.Parallel()
 	const login = "proxy-user:pr0xy-pass"
@@ -247,9 +247,9 @@ func TestAProxyFromTheEnvironmentIsUsed(t *testing.T) {
 	})
 }
 
-// TestAHostInNoProxyIsReachedDirectly shows that a vendor that NO_PROXY names,
-// in any of the usual ways, is not asked for through the proxy, and one that
-// it does not name is.
+// TestAHostInNoProxyIsReachedDirectly checks that requests to a vendor in
+// NO_PROXY, in any usual notation, do not use the proxy, and that requests to
+// others do.
 func TestAHostInNoProxyIsReachedDirectly(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestNothingButGETCanBeSent reads the shipped source: one place builds a
-// request, it builds a GET, and no package but pkg/rest touches what sends.
+// request, it builds a GET, and only pkg/rest uses anything that sends.
 func TestNothingButGETCanBeSent(t *testing.T) {
 	t.Parallel()
 	built, sent := 0, 0
@@ -77,7 +77,8 @@ func TestNothingButGETCanBeSent(t *testing.T) {
 	}
 }
 
-// TestTLSVerificationCannotBeTurnedOff looks for the switches that would.
+// TestTLSVerificationCannotBeTurnedOff searches for switches that would turn it
+// off.
 func TestTLSVerificationCannotBeTurnedOff(t *testing.T) {
 	t.Parallel()
 	for _, root := range []string{"../../pkg", "../../cmd"} {
@@ -108,8 +109,8 @@ func TestTLSVerificationCannotBeTurnedOff(t *testing.T) {
 	}
 }
 
-// localName is what a file calls an imported package; empty if it does not
-// import it.
+// localName returns a file's name for an imported package, or "" if the file
+// does not import it.
 func localName(file *ast.File, path string) string {
 	for _, spec := range file.Imports {
 		if p, err := strconv.Unquote(spec.Path.Value); err == nil && p == path {

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// reverseProxy stands before a vendor, at another origin. A test can have it
-// answer instead of the vendor.
+// reverseProxy stands in front of a vendor, at another origin. A test can make
+// it answer itself.
 type reverseProxy struct {
 	*httptest.Server
 
@@ -24,8 +24,8 @@ type reverseProxy struct {
 	plain   []string
 }
 
-// startReverseProxy starts a reverse proxy before a setup's vendor, with TLS if
-// a certificate is given, and points the setup's settings to it.
+// startReverseProxy starts a reverse proxy in front of a setup's vendor, with
+// TLS if a certificate is given, and points the setup's settings to it.
 func (s *setup) startReverseProxy(t testing.TB, certificate *tls.Certificate) *reverseProxy {
 	t.Helper()
 	at, err := url.Parse(s.URL())
@@ -58,8 +58,8 @@ func (s *setup) startReverseProxy(t testing.TB, certificate *tls.Certificate) *r
 	return f
 }
 
-// answers sets a function that answers requests; those for which it returns
-// false go to the vendor.
+// answers sets a function that answers requests. If it returns false, the
+// request goes to the vendor.
 func (f *reverseProxy) answers(instead func(w http.ResponseWriter, r *http.Request) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +73,7 @@ func (f *reverseProxy) arrivedPlain() []string {
 	return append([]string(nil), f.plain...)
 }
 
-// tlsOnly notes what arrives at a TLS server without TLS.
+// tlsOnly records what arrives at a TLS server without TLS.
 type tlsOnly struct {
 	net.Listener
 	proxy *reverseProxy

@@ -13,8 +13,8 @@ import (
 // setup is a vendor on loopback with the ways to run its connector.
 type setup struct{ *fixture.Vendor }
 
-// leaks says whether a text holds one of the vendor's secrets, in any form, or
-// the beginning of the credential.
+// leaks reports whether a text holds one of the vendor's secrets, in any form,
+// or the beginning of the credential.
 func (s *setup) leaks(text string) bool {
 	return fixture.Showing(text, append(s.Secrets(), s.Credential[:8])...) != ""
 }
@@ -39,11 +39,11 @@ func startSetup(t testing.TB, name string, size simulator.Size, opts ...simulato
 	return &setup{fixture.Start(t, strings.TrimPrefix(name, "baton-"), size, opts...)}
 }
 
-// small is a directory with several pages of everything and with an empty
+// small is a directory with several pages of users and of members, and an empty
 // group.
 var small = simulator.Size{Users: 230, GroupSizes: []int{0, 1, 100, 101, 3}}
 
-// atRequest calls f once, before the nth request is answered.
+// atRequest calls f once, before the vendor answers the nth request.
 func (s *setup) atRequest(n int, f func()) {
 	var done atomic.Bool
 	base := len(s.Requests())
@@ -54,7 +54,7 @@ func (s *setup) atRequest(n int, f func()) {
 	})
 }
 
-// requests is how many requests a sync takes.
+// requests returns the number of requests that a sync takes.
 func (s *setup) requests(t testing.TB) int {
 	t.Helper()
 	before := len(s.Requests())
@@ -62,7 +62,7 @@ func (s *setup) requests(t testing.TB) int {
 	return len(s.Requests()) - before
 }
 
-// change makes the directory another than the one that a killed run has seen.
+// change makes the directory differ from what a killed run has seen.
 func (s *setup) change() {
 	users, groups := s.UserIDs(), s.GroupIDs()
 	s.DeleteUser(users[len(users)-1])

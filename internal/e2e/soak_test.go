@@ -24,7 +24,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// soaked is a number that make soak sets, or that of a short soak.
+// soaked returns the number that make soak sets, else short.
 func soaked(t testing.TB, name string, short int) int {
 	t.Helper()
 	text := os.Getenv("SOAK_" + name)
@@ -38,9 +38,9 @@ func soaked(t testing.TB, name string, short int) int {
 	return n
 }
 
-// badWeather is a vendor on a bad day: of all requests, 5 % are refused for a
-// second, 5 % fail, 6 % are broken off in one of three ways and 5 % answered
-// slowly, and no two take the same time.
+// badWeather makes a vendor have a bad day: it refuses 5 % of all requests for
+// a second, fails 5 %, breaks off 6 % in one of three ways and answers 5 %
+// slowly, and no two requests take the same time.
 func badWeather(seed int) []simulator.Option {
 	share := func(of float64) simulator.When { return simulator.When{Share: of} }
 	return []simulator.Option{
@@ -56,7 +56,7 @@ func badWeather(seed int) []simulator.Option {
 	}
 }
 
-// changeRound changes the directory, in another way each round.
+// changeRound changes the directory, differently in each round.
 func (s *setup) changeRound(round int) {
 	users, groups := s.UserIDs(), s.GroupIDs()
 	at := func(ids []string, i int) string { return ids[1+(round*31+i*17)%(len(ids)-1)] } // Guru's first is the caller
@@ -69,7 +69,7 @@ func (s *setup) changeRound(round int) {
 	s.DeleteGroup(at(groups, 3))
 }
 
-// footprint is what a daemon's processes hold.
+// footprint is the resources that a daemon's processes hold.
 type footprint struct {
 	files int
 	// kib is their resident memory.
@@ -86,10 +86,10 @@ func (d *daemon) footprint() footprint {
 	return f
 }
 
-// TestSoak runs the real binaries as daemons against vendors on a bad day,
-// sync after sync, with a change of the directory between two: each upload
-// must hold the whole truth of its time, and the processes must not grow.
-// make soak runs it at full size.
+// TestSoak runs the real binaries as daemons against vendors on a bad day, sync
+// after sync. It changes the directory between two syncs. Each upload must hold
+// the whole truth of its time, and the processes must not grow. make soak runs
+// it at full size.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	size := simulator.Size{
@@ -135,9 +135,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// weathers has the daemon sync and returns what it uploads. The check of the
-// credentials gives up after six tries, which is as it should be; C1 would
-// then ask again.
+// weathers makes the daemon sync and returns its upload. The check of the
+// credentials correctly gives up after six tries; C1 would then ask again.
 func (d *daemon) weathers(bound time.Duration) string {
 	d.t.Helper()
 	deadline := time.Now().Add(bound)
@@ -164,18 +163,19 @@ func (d *daemon) weathers(bound time.Duration) string {
 	}
 }
 
-// What a daemon's processes take until they level off. The first is the
-// SDK's, whose store leaves so much behind for Go to collect that it levels
-// off at 350 MiB, however small the directory, and only after six syncs. The
-// second, which reads the vendor, is the connector: it opens the connections
-// that later syncs use again, as many as there are calls at a time and pages
-// prefetched.
+// The number of syncs until a daemon's processes level off, and the level of
+// the SDK's process in KiB. The first process is the SDK's. Its store leaves
+// much for Go to collect, so it levels off at 350 MiB, however small the
+// directory, and only after six syncs. The second is the connector, which reads
+// the vendor. It opens the connections that later syncs reuse: as many as there
+// are parallel calls and prefetched pages.
 const (
 	syncerRises, connectorRises = 6, 2 // syncs
 	syncerLevel                 = 350 << 10
 )
 
-// hasNotGrown compares with the most that was held when the processes rose.
+// hasNotGrown compares the footprint with the largest one while the processes
+// rose.
 func (f footprint) hasNotGrown(t testing.TB, before []footprint, workers int) {
 	t.Helper()
 	if len(before) == 0 {
@@ -209,7 +209,7 @@ func (f footprint) hasNotGrown(t testing.TB, before []footprint, workers int) {
 }
 
 // TestNoGoroutineIsLeft runs good and failing syncs in this process, and syncs
-// of a vendor on a bad day, and waits until nothing of them runs on.
+// of a vendor on a bad day, and waits until all their goroutines have ended.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	// Not in parallel: goroutines are counted for the whole process.
 	var before, retries int
@@ -229,7 +229,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 				if _, err := fixture.Sync(context.Background(), t, broken.Connector, broken.Source(t, rest.Options{Prefetch: true}), fixture.SyncOptions{}); err == nil {
 					t.Fatal("the sync did not fail")
 				}
-				// On the worst of days a request hangs as well.
+				// On the worst day, a request hangs too.
 				weather := append(badWeather(round+1), simulator.WithFault("hang", simulator.When{From: 4, To: 4}))
 				rough := fixture.Start(t, vendor, simulator.Size{Users: 230, GroupSizes: []int{3, 5}}, weather...)
 				stats := &rest.Stats{}
@@ -242,7 +242,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 				retries += int(stats.Retries())
 			})
 		}
-		if round == 0 { // the SDK starts what it keeps for the life of the process
+		if round == 0 { // the SDK starts goroutines that live as long as the process
 			before = goroutines(0)
 		}
 	}
@@ -257,8 +257,8 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	}
 }
 
-// goroutines is the number of goroutines when it has fallen to a goal, or no
-// longer falls.
+// goroutines returns the number of goroutines once it has fallen to goal or
+// stopped falling.
 func goroutines(goal int) int {
 	least := runtime.NumGoroutine()
 	for still := 0; still < 200 && least > goal; still++ {

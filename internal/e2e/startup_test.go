@@ -9,17 +9,17 @@ import (
 	"github.com/conductorone/baton-connectors/internal/fixture"
 )
 
-// What the packages of a binary may allocate before main begins. It stands for
-// the time that a start takes, which says more of the machine than of the
-// binary. Nearly all of it is the SDK's: what exceeds a budget has taken a new
-// dependency along. Raise one only if that was meant.
+// The memory that a binary's packages may allocate before main begins. It
+// stands for the time of a start, which depends more on the machine than on the
+// binary. Nearly all of it is the SDK's, so a binary that exceeds its budget
+// has a new dependency. Raise a budget only if that was meant.
 const (
 	startupAllocations = 14_500
 	startupBytes       = 2_700_000
 )
 
-// TestStartUpDoesNotGrow looks at the commands that only print, which scripts
-// and probes call often.
+// TestStartUpDoesNotGrow checks the commands that only print, which scripts and
+// probes call often.
 func TestStartUpDoesNotGrow(t *testing.T) {
 	t.Parallel()
 	for _, name := range fixture.Connectors(t) {

@@ -11,12 +11,12 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// pagesOf is how many requests a list of n rows takes, at size rows a page:
-// one even where it is empty.
+// pagesOf returns the number of requests for a list of n rows, at size rows a
+// page. An empty list takes one.
 func pagesOf(n, size int) int { return max(1, (n+size-1)/size) }
 
-// scimPagesOf is the same for RudderStack: the first page has 100 rows, the
-// others bring 95 new ones, and one more shows that nothing follows.
+// scimPagesOf does the same for RudderStack. The first page has 100 rows, each
+// later one brings 95 new ones, and one more shows that nothing follows.
 func scimPagesOf(n int) int {
 	if n == 0 {
 		return 1
@@ -25,9 +25,9 @@ func scimPagesOf(n int) int {
 }
 
 // TestSync runs the shipped commands against both vendors, whose paths begin
-// with a prefix, at the sizes where pages begin and end, and compares every
-// row. A second run over the same file, after the directory has changed,
-// leaves nothing of the first.
+// with a prefix, at sizes around the page limits, and compares every row. A
+// second run over the same file, after the directory has changed, keeps nothing
+// of the first.
 func TestSync(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range []string{fixture.RudderStack, fixture.Guru} {
@@ -74,8 +74,9 @@ func TestSync(t *testing.T) {
 	}
 }
 
-// syncFile runs the vendor's command once, configured by the environment as
-// in a container, and returns how often the syncer called the connector.
+// syncFile runs the vendor's command once, configured by the environment as in
+// a container. It returns how often the syncer called each method of the
+// connector.
 func syncFile(t *testing.T, server *fixture.Vendor, file string) map[string]int {
 	t.Helper()
 	p := start(t, fixture.Binary(t, server.Connector), append(server.Env, "BATON_LOG_FORMAT=json"), "--file", file)
@@ -93,29 +94,30 @@ func syncFile(t *testing.T, server *fixture.Vendor, file string) map[string]int 
 			continue
 		}
 		for method, stat := range entry.Stats {
-			calls[method] = max(calls[method], stat.Count) // two lines say it
+			calls[method] = max(calls[method], stat.Count) // two lines state it
 		}
 	}
 	return calls
 }
 
-// gathered is how many calls of the syncer a list of so many of the vendor's
-// pages takes. The connector makes one page of several, until it has 500 rows.
-// How many they are at least is sure; at a slow vendor they are more, because
-// it gathers for no longer than a second.
+// gathered returns how many calls the syncer makes for a list of so many vendor
+// pages. The connector joins vendor pages until it has 500 rows, which sets the
+// fewest calls. With a slow vendor there are more, because the connector
+// gathers for at most a second.
 func gathered(pages, rows int) bounds { return bounds{pagesOf(pages*rows, 500), pages} }
 
-// scimGathered is the same for a list of RudderStack's: six pages have 500 rows.
+// scimGathered does the same for a list at RudderStack: six pages have 500
+// rows.
 func scimGathered(n int) bounds { return bounds{pagesOf(scimPagesOf(n), 6), scimPagesOf(n)} }
 
-// bounds are how often something is done at least and at most.
+// bounds are the least and the most times that something happens.
 type bounds struct{ least, most int }
 
 func (b bounds) plus(c bounds) bounds { return bounds{b.least + c.least, b.most + c.most} }
 
-// scimMembershipCalls is how many calls of the syncer the members of
-// RudderStack's groups take: each page of groups brings theirs. The connector
-// splits large pages and merges small ones.
+// scimMembershipCalls returns how many calls the syncer makes for the members
+// of RudderStack's groups. Each page of groups brings its members. The
+// connector splits large pages and merges small ones.
 func scimMembershipCalls(groups []string, sizes map[string]int) bounds {
 	n, all := 0, 0
 	for page := range scimPagesOf(len(groups)) {
@@ -129,9 +131,9 @@ func scimMembershipCalls(groups []string, sizes map[string]int) bounds {
 	return bounds{pagesOf(all, 750), n}
 }
 
-// checkRequests shows that a sync takes the requests that the size of the
-// directory asks for and no more, and as many calls of the syncer as they
-// bring rows for.
+// checkRequests checks that a sync sends exactly the requests that the size of
+// the directory needs, and that the syncer makes only the calls that their rows
+// need.
 func checkRequests(t *testing.T, vendor string, server *fixture.Vendor, calls map[string]int) {
 	t.Helper()
 	users, groups := len(server.UserIDs()), server.GroupIDs()
@@ -139,14 +141,15 @@ func checkRequests(t *testing.T, vendor string, server *fixture.Vendor, calls ma
 	for grant := range server.Truth().Grants {
 		sizes[grant.Group]++
 	}
-	// That it asks these twice is the SDK's own way.
+	// The SDK calls each of these twice.
 	want, wantCalls := map[string]int{}, map[string]bounds{"list-resource-types": {2, 2}, "list-static-entitlements": {2, 2}}
 	if vendor == fixture.RudderStack {
 		// One of each to check the credentials; groups once for themselves and
 		// once for their members.
 		want["/Users"] = 1 + scimPagesOf(users)
-		// The largest group is asked for by its id, in case the list cuts its
-		// members off. (These directories have one such, and one page of groups.)
+		// The connector also requests the largest group by its id, in case the
+		// list truncates its members. (These directories have one such group,
+		// and one page of groups.)
 		largest := ""
 		for id, n := range sizes {
 			if n >= 10 && n > sizes[largest] {
