@@ -192,7 +192,7 @@ func TestASyncOfOneGroup(t *testing.T) {
 						v2.Resource_builder{Id: v2.ResourceId_builder{ResourceType: "group", Resource: target}.Build()}.Build(),
 					})},
 				})
-				if vendor == fixture.RudderStack { // whose members come in one walk
+				if vendor == fixture.RudderStack { // its members come in one walk
 					if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "run a full sync") || fixture.Finished(t, path) {
 						t.Errorf("it ended with %v", err)
 					}
@@ -207,9 +207,9 @@ func TestASyncOfOneGroup(t *testing.T) {
 	}
 }
 
-// TestWhatMembersRowsSayIsCompared shows that the syncer's calls, some of them in
-// parallel, bring together what the comparison needs: it fails what contradicts
-// itself, and asks for nothing where all agrees.
+// TestWhatMembersRowsSayIsCompared checks that the comparison gets what it
+// needs from the syncer's calls, some of them parallel. It fails a sync that
+// contradicts itself, and sends no request if all agrees.
 func TestWhatMembersRowsSayIsCompared(t *testing.T) {
 	t.Parallel()
 	for fault, code := range map[string]codes.Code{
@@ -235,8 +235,8 @@ func TestWhatMembersRowsSayIsCompared(t *testing.T) {
 	}
 }
 
-// TestASecondSyncHoldsNothingOfTheFirst shows that a sync into a file that
-// holds an earlier one tells of the directory as it is now.
+// TestASecondSyncHoldsNothingOfTheFirst checks that a sync into the file of an
+// earlier one holds only the current directory.
 func TestASecondSyncHoldsNothingOfTheFirst(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range fixture.Vendors {
@@ -259,9 +259,9 @@ func TestASecondSyncHoldsNothingOfTheFirst(t *testing.T) {
 	}
 }
 
-// TestAStoppedSyncLeavesNoAnswersToTheNext shows that pages that were asked
-// for ahead of a sync that was stopped do not turn up in the next one: the
-// directory may have changed since.
+// TestAStoppedSyncLeavesNoAnswersToTheNext checks that pages prefetched for a
+// stopped sync do not appear in the next one. The directory may have changed
+// since.
 func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range fixture.Vendors {
@@ -270,7 +270,7 @@ func TestAStoppedSyncLeavesNoAnswersToTheNext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := fixture.Start(t, vendor, simulator.Size{Users: 450, GroupSizes: []int{3}}, simulator.WithMemory())
 				source := v.Source(t, rest.Options{Prefetch: true})
-				// A sync that is stopped after its first page.
+				// A sync that stops after its first page.
 				if _, err := source.Users(context.Background(), ""); err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,6 @@
-// Package large syncs directories of a size that shows limits: the SDK's 4 MiB
-// an answer, and a body that is read once. It runs without the race detector,
-// under which it would take minutes and show nothing more.
+// Package large syncs directories large enough to meet limits: the SDK's 4 MiB
+// per answer, and a body that is read once. It runs without the race detector,
+// which would take minutes and show nothing more.
 package large
 
 import (
@@ -51,14 +51,14 @@ func TestALargeDirectory(t *testing.T) {
 	}
 }
 
-// inOneBody makes the vendors answer with all members of a group at once.
+// inOneBody makes the vendors send all members of a group at once.
 var inOneBody = map[string][]simulator.Option{
 	fixture.RudderStack: {simulator.WithFast()},
 	fixture.Guru:        {simulator.WithFault("members-in-one-body")},
 }
 
-// asksForTheBody says that a request is answered with the members of the large
-// group, which is the first.
+// asksForTheBody reports whether the answer to a request holds the members of
+// the large group, the first.
 func asksForTheBody(t *testing.T, vendor string, request simulator.Request, group string) bool {
 	t.Helper()
 	if vendor == fixture.Guru {
@@ -68,12 +68,12 @@ func asksForTheBody(t *testing.T, vendor string, request simulator.Request, grou
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is asked for behind the first row is not that group's body.
+	// A request for rows after the first is not for that group's body.
 	return strings.HasSuffix(request.Path, "/Groups") && !query.Has("excludedAttributes") && query.Get("startIndex") == "1"
 }
 
-// TestOneBodyOfMembers shows that a group of 60,000 members in one body is
-// read right where a source is asked group by group.
+// TestOneBodyOfMembers checks that a source that is read group by group reads a
+// group of 60,000 members in one body correctly.
 func TestOneBodyOfMembers(t *testing.T) {
 	t.Parallel()
 	size := 60_000
