@@ -1,6 +1,6 @@
-// Package memory is a directory that lives in memory: the smallest possible
+// Package memory is a directory in memory: the smallest possible
 // directory.Source. It shows the contract, lets tests feed any row to the
-// connector, and is the floor of the benchmarks, since it costs no request.
+// connector, and is the floor of the benchmarks, because it sends no request.
 package memory
 
 import (
@@ -13,10 +13,11 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// defaultPageSize is how many rows a page has unless a Source says otherwise.
+// defaultPageSize is the number of rows in a page if Source.PageSize is 0.
 const defaultPageSize = 750
 
-// Source serves its fields, PageSize rows a page (0 for defaultPageSize).
+// Source serves its fields, with PageSize rows per page (0 means
+// defaultPageSize).
 type Source struct {
 	UserRows  []directory.User
 	GroupRows []directory.Group
