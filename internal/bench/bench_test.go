@@ -20,9 +20,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestBenchmarkWorks runs the whole benchmark at a size that takes a moment,
-// so that it is not found broken on the day when it is needed. Each of its
-// runs is compared with the vendor's directory.
+// TestBenchmarkWorks runs the whole benchmark at a size that takes a moment, so
+// that a broken benchmark shows early. It compares each run with the vendor's
+// directory.
 func TestBenchmarkWorks(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "results.json")
@@ -39,7 +39,8 @@ func TestBenchmarkWorks(t *testing.T) {
 	}
 	for i := range results.Cases {
 		c := &results.Cases[i]
-		// What makes the connectors fast shows in requests, on any machine.
+		// The number of requests shows what makes the connectors fast, on any
+		// machine.
 		if got := c.Runs["connector"][0].Requests; got != c.Fewest {
 			t.Errorf("%s: the connector sent %d requests; the vendor's pages need %d", c.Vendor, got, c.Fewest)
 		}
@@ -57,8 +58,8 @@ func TestBenchmarkWorks(t *testing.T) {
 	}
 }
 
-// TestWrongFileIsVoid shows that a figure of a sync that has lost or made up
-// something is thrown away.
+// TestWrongFileIsVoid checks that the benchmark drops the figures of a sync
+// that has lost or added something.
 func TestWrongFileIsVoid(t *testing.T) {
 	t.Parallel()
 	var right Content

@@ -7,23 +7,22 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// Case is something to measure: a series of directories and how slowly the
-// vendor answers.
+// Case is one measurement: a series of directories and the vendor's latency.
 type Case struct {
 	Name string
-	// What says what it shows, as a heading.
+	// What is the case's heading: what it shows.
 	What    string
 	Vendors []string
 	Sizes   []Size
-	// Latency is how long the vendor takes for each answer.
+	// Latency is the time that the vendor takes for each answer.
 	Latency time.Duration
 }
 
 // Size is a directory: each group has Members members.
 type Size struct{ Users, Groups, Members int }
 
-// simulated says the size in the simulator's words. Guru's group of all
-// members is left out, so that both vendors hold the same.
+// simulated converts the size for the simulator. It omits Guru's group of all
+// members, so that both vendors hold the same.
 func (s Size) simulated() simulator.Size {
 	sizes := make([]int, s.Groups)
 	for i := range sizes {
@@ -32,7 +31,7 @@ func (s Size) simulated() simulator.Size {
 	return simulator.Size{Users: s.Users, GroupSizes: sizes, WithoutAllMembers: true}
 }
 
-// vendors lists those that are measured.
+// vendors lists the vendors to measure.
 var vendors = fixture.Vendors
 
 var allCases = []Case{
@@ -44,7 +43,7 @@ var allCases = []Case{
 	{Name: "groups", What: "1,000 users and ever more groups of 20", Vendors: vendors, Sizes: []Size{{1_000, 100, 20}, {1_000, 500, 20}, {1_000, 1_000, 20}, {1_000, 2_000, 20}}},
 }
 
-// quickCases hold more than a page of everything.
+// quickCases hold more than a page of users, groups and members.
 var quickCases = []Case{
 	{Name: "quick", What: "120 users, 110 groups of 3, a vendor that takes 1 ms", Vendors: vendors, Latency: time.Millisecond, Sizes: []Size{{120, 110, 3}}},
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/dotc1z"
 )
 
-// readContent reads what a finished sync has written.
+// readContent reads the file of a finished sync.
 func readContent(ctx context.Context, file, tmp string) (content Content, err error) {
 	store, err := dotc1z.NewStore(ctx, file, dotc1z.WithReadOnly(true), dotc1z.WithTmpDir(tmp))
 	if err != nil {

@@ -11,10 +11,10 @@ const (
 	figures  = "../../docs/performance/results.json"
 )
 
-// TestDocumentHoldsTheResults shows that the table that people read is what was
-// measured. To bring new results into the document, put the output of
-// `go run ./internal/bench -summary docs/performance/results.json` between the
-// two marks.
+// TestDocumentHoldsTheResults checks that the table in the document equals the
+// measured results. To update the document, put the output of `go run
+// ./internal/bench -summary docs/performance/results.json` between the two
+// marks.
 func TestDocumentHoldsTheResults(t *testing.T) {
 	t.Parallel()
 	results, err := loadResults(figures)
@@ -35,7 +35,7 @@ func TestDocumentHoldsTheResults(t *testing.T) {
 	}
 }
 
-// TestDocumentShowsItsChart shows that the chart is there and is small enough
+// TestDocumentShowsItsChart checks that the chart exists and is small enough
 // for a page.
 func TestDocumentShowsItsChart(t *testing.T) {
 	t.Parallel()

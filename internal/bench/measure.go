@@ -25,9 +25,9 @@ type bench struct {
 	files    int
 }
 
-// build builds the connectors with the flags that they are released with,
-// and their variants likewise. Quick takes the flags that tests use, whose
-// packages are compiled already.
+// build builds the connectors and their variants with the flags of a release.
+// With quick it uses the flags of tests, because those packages are already
+// compiled.
 func (b *bench) build(ctx context.Context, quick bool) error {
 	env, flags := append(os.Environ(), "CGO_ENABLED=0"), []string{"-trimpath"}
 	if quick {
@@ -50,7 +50,7 @@ func (b *bench) build(ctx context.Context, quick bool) error {
 
 func (b *bench) binary(name string) string { return filepath.Join(b.dir, name) }
 
-// sizes measures the size of the binaries and how long they take to start.
+// sizes measures the size and the start-up time of each binary.
 func (b *bench) sizes(ctx context.Context) []Binary {
 	var all []Binary
 	for _, vendor := range vendors {
@@ -66,7 +66,7 @@ func (b *bench) sizes(ctx context.Context) []Binary {
 	return all
 }
 
-// starts is the median time of five runs that only print, after one that
+// starts returns the median time of five runs that only print, after one that
 // does not count.
 func (b *bench) starts(ctx context.Context, name, arg string) float64 {
 	var times []float64
@@ -82,7 +82,7 @@ func (b *bench) starts(ctx context.Context, name, arg string) float64 {
 	return median(times[1:])
 }
 
-// variants are measured, in the order of the tables.
+// variants lists the variants to measure, in the order of the tables.
 var variants = []string{"floor", "connector", "naive"}
 
 // measure measures a case at one vendor.
@@ -109,8 +109,8 @@ func (b *bench) measureSize(ctx context.Context, c Case, name string, size Size)
 		Users: v.Content.Users, Groups: v.Content.Groups, Memberships: v.Content.Grants,
 		Fewest: fewest(name, size), Runs: map[string][]Run{},
 	}
-	// This also makes the simulated vendor put its answers together, which
-	// it does once.
+	// This also makes the simulated vendor render its answers, which it does
+	// once.
 	source, err := v.source(ctx, name)
 	if err != nil {
 		return nil, err
@@ -156,13 +156,13 @@ func (b *bench) measureSize(ctx context.Context, c Case, name string, size Size)
 			_, _ = fmt.Fprintf(b.out, "%-14s %-11s %7d users %7d memberships  %-9s %7.2f s  %6d requests  %5.0f MB\n",
 				c.Name, name, m.Users, m.Memberships, variant, run.Wall, run.Requests, run.PeakMB)
 		}
-		// Whoever comes second finds the machine as the first one left it.
+		// The variant that runs second finds the machine as the first left it.
 		order = append(order[1:], order[0])
 	}
 	return m, nil
 }
 
-// once runs a sync and checks what it has written.
+// once runs a sync and checks its file.
 func (b *bench) once(ctx context.Context, c command, want Content) (Run, error) {
 	b.files++
 	file := filepath.Join(b.dir, fmt.Sprintf("%d.c1z", b.files))
@@ -181,7 +181,7 @@ func (b *bench) once(ctx context.Context, c command, want Content) (Run, error) 
 	return run, nil
 }
 
-// withoutLoading takes off what it took to bring the rows into memory.
+// withoutLoading subtracts the time to load the rows into memory.
 func withoutLoading(run *Run, report string) error {
 	text, err := os.ReadFile(report)
 	if err != nil {
@@ -196,9 +196,9 @@ func withoutLoading(run *Run, report string) error {
 	return os.Remove(report)
 }
 
-// fewest is how few requests a vendor's documented page sizes allow: two for
-// the check of the credentials and one more at Guru, which names its caller;
-// then every page once. Guru has two lists of groups.
+// fewest returns the fewest requests that a vendor's documented page sizes
+// allow: two for the check of the credentials and one more at Guru, which names
+// its caller; then every page once. Guru has two lists of groups.
 func fewest(vendor string, s Size) int {
 	pages := func(rows, page int) int { return max(1, (rows+page-1)/page) }
 	if vendor == "guru" {

@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// Run is what one sync took.
+// Run holds the figures of one sync.
 type Run struct {
-	// Wall is in seconds, from start to exit. CPU is user time in seconds.
+	// Wall is the time in seconds from start to exit. CPU is user time in
+	// seconds.
 	Wall float64 `json:"wall_s"`
 	CPU  float64 `json:"user_cpu_s"`
-	// PeakMB is the peak of resident memory; 0 where it cannot be read. Of a
+	// PeakMB is the peak of resident memory, or 0 if it cannot be read. For a
 	// run with several processes, CPU and PeakMB are sums.
 	PeakMB   float64 `json:"peak_mb"`
 	Requests int     `json:"requests"`
@@ -65,7 +66,7 @@ func (c command) sync(ctx context.Context, dir, file string) (Run, error) {
 	return run, nil
 }
 
-// usage is what a run has used.
+// usage holds the resources that a run has used.
 type usage struct {
 	cpu  time.Duration
 	peak float64 // MB

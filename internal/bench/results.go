@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// Results are all figures of a run of this program, as they are kept.
+// Results holds all figures of a run of this program, in the form that is
+// stored.
 type Results struct {
 	Machine  Machine    `json:"machine"`
 	Rounds   int        `json:"rounds"`
@@ -20,7 +21,7 @@ type Results struct {
 	Cases    []Measured `json:"cases"`
 }
 
-// Machine is where they were measured, and of what.
+// Machine describes the machine and the versions that were measured.
 type Machine struct {
 	System   string  `json:"system"`
 	CPU      string  `json:"cpu"`
@@ -51,7 +52,7 @@ type Measured struct {
 	Runs        map[string][]Run `json:"runs"`
 }
 
-// median of a figure over the rounds of one variant.
+// median returns the median of a figure over the rounds of one variant.
 func (m *Measured) median(variant string, figure func(Run) float64) float64 {
 	var values []float64
 	for _, run := range m.Runs[variant] {
@@ -60,8 +61,8 @@ func (m *Measured) median(variant string, figure func(Run) float64) float64 {
 	return median(values)
 }
 
-// ratio is the median of one variant's figure to another's, round by round, so
-// that a machine that grows slower changes nothing.
+// ratio returns the median ratio of one variant's figure to another's, round by
+// round, so that a machine that slows down changes nothing.
 func (m *Measured) ratio(variant, to string, figure func(Run) float64) float64 {
 	var values []float64
 	for i := range min(len(m.Runs[variant]), len(m.Runs[to])) {
@@ -116,9 +117,9 @@ func thisMachine(ctx context.Context) Machine {
 	return m
 }
 
-// procValue is the value of a key in a file of lines "key: value".
+// procValue returns the value of a key in a file of "key: value" lines.
 func procValue(path, key, otherwise string) string {
-	text, _ := os.ReadFile(path) // there is none but on Linux
+	text, _ := os.ReadFile(path) // missing except on Linux
 	for line := range strings.Lines(string(text)) {
 		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == key {
 			return strings.TrimSpace(value)

@@ -8,8 +8,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
-// summary is the one table of docs/performance.md: what a user wants to know of
-// the cases that are near a real directory.
+// summary returns the table of docs/performance.md: the figures that a user
+// needs from the cases closest to a real directory.
 func (r *Results) summary() string {
 	var b strings.Builder
 	m := r.Machine

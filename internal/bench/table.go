@@ -7,7 +7,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
-// tables is all results as Markdown.
+// tables returns all results as Markdown.
 func (r *Results) tables() string {
 	var b strings.Builder
 	m := r.Machine
@@ -58,7 +58,7 @@ func (m *Measured) row(b *strings.Builder, variant string) {
 		connector.Thousands(int(m.median(variant, func(r Run) float64 { return float64(r.Requests) }))), fewest)
 }
 
-// goals is what the connectors are meant to reach and what they do.
+// goals compares the connectors' goals with their results.
 func (r *Results) goals() string {
 	found := false
 	find := func(name, vendor string, users int) *Measured {

@@ -25,8 +25,8 @@ import (
 	rudderstackconfig "github.com/conductorone/baton-connectors/pkg/rudderstack/config"
 )
 
-// simulatorEnv makes this program a simulated vendor: a process of its own,
-// so that its work shows in nobody's figures.
+// simulatorEnv makes this program a simulated vendor, in its own process so
+// that its work adds to no other process's figures.
 const simulatorEnv = "BENCH_SIMULATOR"
 
 type simulatorSpec struct {
@@ -34,15 +34,15 @@ type simulatorSpec struct {
 	Size   Size
 }
 
-// ready is what a simulated vendor says when it serves.
+// ready is the message of a simulated vendor that serves.
 type ready struct {
-	// Env is what its connector reads from its environment.
+	// Env is the environment for its connector.
 	Env     []string
 	Content Content
 }
 
-// Content is what a directory holds: how much, and a sum over what it is,
-// which does not depend on the order.
+// Content describes the rows of a directory: their counts, and a sum over them
+// that does not depend on the order.
 type Content struct {
 	Users, Groups, Grants int
 	Sum                   uint64
@@ -58,9 +58,9 @@ func (c *Content) user(id string)               { c.add(&c.Users, "user", id) }
 func (c *Content) group(id string)              { c.add(&c.Groups, "group", id) }
 func (c *Content) grant(group, kind, id string) { c.add(&c.Grants, "grant", group, kind, id) }
 
-// simulate serves a vendor until its input ends. It says ready, and for every
-// line it reads, which is a latency to keep from now on, how many requests
-// there were since the line before.
+// simulate serves a vendor until its input ends. It writes ready. Each line
+// that it reads is a new latency; for each it writes the number of requests
+// since the line before.
 func simulate(spec string, in io.Reader, out io.Writer) error {
 	var s simulatorSpec
 	if err := json.Unmarshal([]byte(spec), &s); err != nil {
@@ -107,7 +107,7 @@ func simulate(spec string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// slow answers after a latency that can be changed.
+// slow answers after a latency that can change.
 type slow struct {
 	http.Handler
 	latency atomic.Int64
@@ -188,8 +188,8 @@ func startVendor(ctx context.Context, spec simulatorSpec) (*vendor, error) {
 	return v, nil
 }
 
-// requests is how many there were since it was last asked. From now on each
-// takes a latency.
+// requests returns the number of requests since the last call, and sets the
+// latency of the next ones.
 func (v *vendor) requests(latency time.Duration) (int, error) {
 	if _, err := fmt.Fprintln(v.in, latency); err != nil {
 		return 0, fmt.Errorf("ask the simulated vendor: %w", err)
@@ -201,7 +201,7 @@ func (v *vendor) requests(latency time.Duration) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(line))
 }
 
-// setting is a value of its connector's environment.
+// setting returns a value from its connector's environment.
 func (v *vendor) setting(name string) string {
 	for _, entry := range v.Env {
 		if value, found := strings.CutPrefix(entry, name+"="); found {
@@ -211,7 +211,7 @@ func (v *vendor) setting(name string) string {
 	return ""
 }
 
-// source is the vendor's own source, in this process.
+// source opens the vendor's own source in this process.
 func (v *vendor) source(ctx context.Context, name string) (directory.Source, error) {
 	opts := rest.Options{Name: "bench", Version: "bench", Prefetch: true}
 	if name == "guru" {
@@ -225,6 +225,6 @@ func (v *vendor) source(ctx context.Context, name string) (directory.Source, err
 }
 
 func (v *vendor) stop() {
-	_ = v.in.Close() // it ends with its input
-	_ = v.cmd.Wait() // whatever it says now changes no figure
+	_ = v.in.Close() // the process ends with its input
+	_ = v.cmd.Wait() // its exit status changes no figure
 }

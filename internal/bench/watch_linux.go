@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// watched is how often a process is looked at. What it uses between the last
-// look and its end is missed.
+// watched is the time between two looks at a process. What a process uses
+// between the last look and its end is missed.
 const watched = 20 * time.Millisecond
 
-// watch looks at a process and at all that it starts, until it is gone. The
-// result waits for that and returns what they have used together.
+// watch watches a process and its descendants until it ends. The result waits
+// for the end and returns what they have used together.
 func watch(root int) func() usage {
 	done := make(chan struct{})
 	var tree family
@@ -57,13 +57,12 @@ func (f *family) add(pid int) {
 	f.members = append(f.members, &relative{pid: pid})
 }
 
-// look brings all figures up to date and reports whether the first process
-// still runs.
+// look updates all figures and reports whether the first process still runs.
 func (f *family) look() bool {
 	for _, m := range f.members {
 		m.look()
 	}
-	// Finding new ones means reading the whole process table.
+	// To find new processes, it must read the whole process table.
 	if f.looks++; f.looks%16 == 1 {
 		f.find()
 	}
@@ -93,7 +92,7 @@ func (m *relative) look() {
 		return
 	}
 	fields := stat(m.pid)
-	// One that has ended but was not waited for has no memory any more.
+	// A process that has ended but was not waited for has no memory any more.
 	if len(fields) < 13 || fields[0] == "Z" {
 		m.gone = true
 		return
@@ -102,7 +101,7 @@ func (m *relative) look() {
 	if ticks, err := strconv.Atoi(fields[11]); err == nil {
 		m.cpu = time.Duration(ticks) * tick
 	}
-	status, _ := os.ReadFile(proc(m.pid, "status")) // gone is seen next time
+	status, _ := os.ReadFile(proc(m.pid, "status")) // the next look finds that it is gone
 	for line := range strings.Lines(string(status)) {
 		if value, found := strings.CutPrefix(line, "VmHWM:"); found {
 			kb, _, _ := strings.Cut(strings.TrimSpace(value), " ")
@@ -113,7 +112,7 @@ func (m *relative) look() {
 	}
 }
 
-// stat is /proc/PID/stat from the state on: state, parent, …, user time as
+// stat returns /proc/PID/stat from the state on: state, parent, …, user time as
 // the twelfth.
 func stat(pid int) []string {
 	text, err := os.ReadFile(proc(pid, "stat"))

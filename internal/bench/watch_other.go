@@ -2,8 +2,8 @@
 
 package main
 
-// watch measures nothing where there is no /proc; times and requests are
-// measured everywhere.
+// watch measures nothing without /proc. Times and requests are measured on
+// every system.
 func watch(int) func() usage {
 	return func() usage { return usage{} }
 }

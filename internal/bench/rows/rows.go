@@ -1,6 +1,6 @@
-// Package rows carries a vendor's directory from where a connector's own
-// source has read it to the floor of the benchmarks, which serves it from
-// memory: the same rows, at no cost of reading.
+// Package rows copies a vendor's directory, read through the connector's own
+// source, to the floor of the benchmarks. The floor serves the same rows from
+// memory, at no cost of reading.
 package rows
 
 import (
@@ -16,12 +16,12 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// pageSize is how many rows a page has.
+// pageSize is the number of rows in a page.
 const pageSize = 750
 
-// Rows is a whole directory. Principals holds everybody who is in a group
-// once; Members holds, group by group, indices into it, so that a million
-// memberships load in the time that a million numbers take.
+// Rows is a whole directory. Principals holds each member of any group once.
+// Members holds, group by group, indices into Principals, so that a million
+// memberships load as fast as a million numbers.
 type Rows struct {
 	Users      []directory.User
 	Groups     []directory.Group
@@ -132,7 +132,7 @@ func Load(path string) (*Rows, error) {
 	return r, nil
 }
 
-// register names what a profile may hold besides plain values.
+// register names the types in a profile other than plain values.
 func register() {
 	gob.Register(time.Time{})
 	gob.Register([]any{})
@@ -155,18 +155,18 @@ func (r *Rows) Source() *Source {
 	return s
 }
 
-// Source is a directory in memory whose memberships can all be read in
-// parallel, which no vendor allows.
+// Source is a directory in memory. All its memberships can be read in parallel,
+// which no vendor allows.
 type Source struct {
 	memory.ManySource
 	all []directory.Membership
 }
 
-// fan is how many pages of memberships one of them names.
+// fan is the number of pages of memberships that one page names.
 const fan = 200
 
 // Memberships implements directory.Memberships. The cursor is the index of a
-// page; one in fan names those that follow.
+// page. One page in fan names those that follow.
 func (s *Source) Memberships(_ context.Context, cursor string) (directory.Page[directory.Membership], error) {
 	at := 0
 	if cursor != "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// TestRowsSurvive takes a directory through all that the floor does with it:
-// a floor that serves less than the vendor is no floor.
+// TestRowsSurvive takes a directory through every step of the floor: a floor
+// that serves less than the vendor would be too fast.
 func TestRowsSurvive(t *testing.T) {
 	t.Parallel()
 	from := &memory.Source{

@@ -11,8 +11,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// floor serves rows from memory. It loads them when it is first asked and
-// reports what that cost, which is no part of a sync.
+// floor serves rows from memory. It loads them on the first request and reports
+// the cost of loading, which is no part of a sync.
 type floor struct {
 	path, report string
 

@@ -1,9 +1,9 @@
-// Command variant is a connector for the benchmarks alone. It has the real
-// one's SDK and mapping, but reads rows from memory in the SDK's own one-shot of
-// two processes (floor), lacks everything that makes the real one fast (naive),
-// or has a profiler (profiled). It is configured by the
-// real connector's environment and its own: BENCH_VENDOR, BENCH_VARIANT and
-// those below.
+// Command variant is a connector only for the benchmarks. It has the real
+// connector's SDK and mapping, but reads rows from memory in the SDK's own
+// one-shot of two processes (floor), lacks everything that makes the real one
+// fast (naive), or has a profiler (profiled). It reads the real connector's
+// environment and its own variables: BENCH_VENDOR, BENCH_VARIANT and those
+// below.
 package main
 
 import (
@@ -91,6 +91,6 @@ func runFloor[T field.Configurable](info connector.Info, schema field.Configurat
 	return cmd.Execute()
 }
 
-// plain hides all that a source can do beyond the contract: it is asked group
-// by group.
+// plain hides everything that a source can do beyond the contract, so it is
+// read group by group.
 type plain struct{ directory.Source }

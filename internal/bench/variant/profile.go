@@ -13,13 +13,13 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// quiet is how long the connector must not have been asked for the profiles
-// to be written. The SDK kills it without a word when the sync is done, so
-// the end is guessed; a guess that was wrong gives one more pair of files,
-// which pprof takes together.
+// quiet is the time without a call after which the profiler writes the
+// profiles. The SDK kills the connector without notice when the sync is done,
+// so the end is a guess. A wrong guess adds a pair of files, which pprof reads
+// together.
 const quiet = 150 * time.Millisecond
 
-// profiler writes cpu-N.pprof for the time from a first call to a last one,
+// profiler writes cpu-N.pprof, for the time from a first call to a last one,
 // and allocs-N.pprof.
 type profiler struct {
 	dir string
@@ -31,7 +31,7 @@ type profiler struct {
 	active int
 }
 
-// profiled puts a profiler before a source, with what the source can do.
+// profiled wraps a source in a profiler and keeps what the source can do.
 func profiled(source directory.Source, dir string) directory.Source {
 	p := &profiler{dir: dir}
 	watched := watchedSource{source, p}
@@ -41,7 +41,7 @@ func profiled(source directory.Source, dir string) directory.Source {
 	return &watched
 }
 
-// call notes the begin of a call and returns what notes its end.
+// call records the start of a call and returns a function that records its end.
 func (p *profiler) call() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
