@@ -25,7 +25,7 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// atInfo is what of a log shows at the usual level.
+// atInfo returns the lines of a log at the usual level.
 func atInfo(log string) string {
 	var out strings.Builder
 	for line := range strings.Lines(log) {
@@ -37,12 +37,12 @@ func atInfo(log string) string {
 	return out.String()
 }
 
-// scenario is one course that a run can take.
+// scenario is one course of a run.
 type scenario struct {
 	name string
-	// right says that the run finishes, and not that it fails.
+	// right means that the run succeeds.
 	right bool
-	// waits says that it waits much and works little.
+	// waits means that the run mostly waits.
 	waits bool
 	opts  []simulator.Option
 	// set changes what lies between the connector and the vendor.
@@ -50,9 +50,9 @@ type scenario struct {
 	env []string
 }
 
-// scenarios are a handful of runs that succeed or fail.
-// TestFidelity looks for secrets in all of them, in process; what a binary adds
-// is its log, its files and its exit.
+// scenarios are a few runs that succeed or fail. TestFidelity searches all
+// behaviours for secrets in process. These runs add a binary's log, files and
+// exit.
 func scenarios() []scenario {
 	with := func(fault string, when ...simulator.When) []simulator.Option {
 		return []simulator.Option{simulator.WithFault(fault, when...)}
@@ -66,9 +66,9 @@ func scenarios() []scenario {
 		{name: "odd-names", right: true, opts: with("odd-names")},
 		{name: "unlisted-member", right: true, opts: with("unlisted-member")},
 		{
-			// It strikes for so long that the syncer hears of it: a page that was
-			// prefetched, or that others came before, is asked for again
-			// without.
+			// It strikes long enough to reach the syncer: the connector itself
+			// repeats the request for a prefetched page, or for a page after
+			// others.
 			name: "reset-body", right: true, waits: true, opts: with("reset-body", simulator.When{From: 5, To: 7}),
 			env: []string{"BATON_WORKERS=1"},
 		},
@@ -92,8 +92,8 @@ func scenarios() []scenario {
 			s.Env = moved(s.Env, originOf(t, s.URL()), "http://127.0.0.1:"+freePort(t))
 		}},
 		scenario{name: "no such host", set: func(t *testing.T, s *setup) {
-			// A label of more than 63 characters (RFC 1035, section 2.3.4), for
-			// which nobody asks a DNS.
+			// A label of more than 63 characters (RFC 1035, section 2.3.4), so
+			// no resolver asks a DNS.
 			s.Env = moved(s.Env, originOf(t, s.URL()), "https://"+strings.Repeat("a", 64)+".test")
 		}},
 		scenario{name: "no trust", set: func(t *testing.T, s *setup) {
@@ -113,7 +113,7 @@ func scenarios() []scenario {
 	)
 }
 
-// instead has a reverse proxy answer the requests for memberships.
+// instead makes a reverse proxy answer the requests for memberships.
 func instead(answer func(w http.ResponseWriter, r *http.Request, s *setup)) func(*testing.T, *setup) {
 	return func(t *testing.T, s *setup) {
 		t.Helper()
@@ -127,13 +127,13 @@ func instead(answer func(w http.ResponseWriter, r *http.Request, s *setup)) func
 	}
 }
 
-// heard is all that a request says of the credential.
+// heard returns the parts of a request that carry the credential.
 func heard(r *http.Request) string {
 	_, password, _ := r.BasicAuth()
 	return r.Header.Get("Authorization") + " " + password
 }
 
-// originOf is the origin of a URL.
+// originOf returns the origin of a URL.
 func originOf(t testing.TB, text string) string {
 	t.Helper()
 	u, err := url.Parse(text)
@@ -146,9 +146,9 @@ func originOf(t testing.TB, text string) string {
 // leaky has several pages of users and of members.
 var leaky = simulator.Size{Users: 130, Groups: 4, MembersPerGroup: 7}
 
-// TestNothingLeaks runs the real binaries in every scenario, at the debug level,
-// and looks for the credential in all that they leave behind; and at the usual
-// level for anybody's address.
+// TestNothingLeaks runs the real binaries in every scenario, at the debug
+// level, and searches for the credential in everything that they leave. At the
+// usual level it searches for any user's address.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range fixture.Vendors {
@@ -160,14 +160,14 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		t.Run(vendor+"/at the usual level", func(t *testing.T) {
 			t.Parallel()
-			for _, c := range scenarios()[:3] { // one that succeeds and two that fail
+			for _, c := range scenarios()[:3] { // one succeeds and two fail
 				c.leaves(t, vendor, "info")
 			}
 		})
 	}
 }
 
-// leaves runs a binary and looks at what it leaves.
+// leaves runs a binary and checks what it leaves.
 func (c scenario) leaves(t *testing.T, vendor, level string) {
 	t.Helper()
 	s := startSetup(t, "baton-"+vendor, leaky, c.opts...)
@@ -204,10 +204,9 @@ func (c scenario) leaves(t *testing.T, vendor, level string) {
 	}
 }
 
-// TestNothingLeaksIntoC1 has a daemon sync in every scenario, at the debug
-// level, and looks for secrets in every message that
-// C1 is sent and in every row that it is given; then kills it in the middle of
-// a sync and looks at what is left.
+// TestNothingLeaksIntoC1 makes a daemon sync in every scenario, at the debug
+// level, and searches for secrets in every message and every row that C1
+// receives. Then it kills the daemon during a sync and checks what is left.
 func TestNothingLeaksIntoC1(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -266,8 +265,8 @@ func TestNothingLeaksIntoC1(t *testing.T) {
 	})
 }
 
-// TestNothingLeaksIntoTemporaryFiles kills a run in the middle of a sync, when
-// nobody can tidy up, and looks for the credential in what is left.
+// TestNothingLeaksIntoTemporaryFiles kills a run during a sync, when no process
+// can tidy up, and searches for the credential in what is left.
 func TestNothingLeaksIntoTemporaryFiles(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -278,8 +277,8 @@ func TestNothingLeaksIntoTemporaryFiles(t *testing.T) {
 	})
 }
 
-// killed begins a sync, kills the process and its children while they read
-// memberships, and looks at the temporary files that they leave.
+// killed starts a sync, kills the process and its children while they read
+// memberships, and checks the temporary files that they leave.
 func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *process) {
 	t.Helper()
 	reached := make(chan struct{}, 1000)
@@ -298,7 +297,8 @@ func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *
 	case <-time.After(maxWait):
 		t.Fatal("the process does not read memberships")
 	}
-	// Members may be prefetched before the rows that are stored before them.
+	// The connector may prefetch members before the syncer stores the rows
+	// ahead of them.
 	until(t, "rows of the sync in its temporary files", func() bool { return fixture.AnyAddress.MatchString(rawFiles(tmp)) })
 	for _, pid := range family(p.cmd.Process.Pid) {
 		if one, err := os.FindProcess(pid); err == nil {
@@ -312,7 +312,8 @@ func (s *setup) killed(t *testing.T, f *reverseProxy, tmp string, begin func() *
 	}
 }
 
-// rawFiles is the text of all files below a directory that is being written to.
+// rawFiles returns the text of all files below a directory while processes
+// write to it.
 func rawFiles(root string) string {
 	var out strings.Builder
 	_ = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
@@ -325,8 +326,8 @@ func rawFiles(root string) string {
 	return out.String()
 }
 
-// everything is the text of a file, or of all files below a directory, and
-// all that a c1z among them holds, checkpoints included.
+// everything returns the text of a file, or of all files below a directory, and
+// the whole content of each c1z among them, with its checkpoints.
 func everything(t testing.TB, root string) string {
 	t.Helper()
 	var out strings.Builder
@@ -381,7 +382,7 @@ func rowsOf(t testing.TB, path string) string {
 	for token := ""; ; {
 		page, err := store.ListGrants(ctx, v2.GrantsServiceListGrantsRequest_builder{PageToken: token}.Build())
 		if err != nil {
-			return out.String() // an unfinished sync lists none
+			return out.String() // an unfinished sync has none
 		}
 		for _, g := range page.GetList() {
 			out.WriteString(prototext.Format(g))

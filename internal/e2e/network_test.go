@@ -55,9 +55,9 @@ func (s *setup) sourceAt(t testing.TB, at string, opts rest.Options) directory.S
 // mislaid is a directory that takes many requests to read.
 var mislaid = simulator.Size{Users: 430, GroupSizes: []int{0, 1, 100, 101, 3}}
 
-// isMislaid loses the vendor in the middle of a sync, finds it again when the
-// syncer has been told that it cannot be reached, and checks that the sync
-// holds the truth. Each request must take a connection of its own.
+// isMislaid loses the vendor during a sync, brings it back once the syncer has
+// got an error that it cannot be reached, and checks that the sync holds the
+// truth. Each request must use its own connection.
 func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
@@ -96,9 +96,9 @@ func (s *setup) isMislaid(t *testing.T, at string, lose, find func(), says strin
 	}
 }
 
-// TestAConnectionThatIsRefusedOnceCostsNobody shows that a vendor to which
-// nobody can connect for a moment, in the middle of a sync, delays the sync
-// and takes nobody out of it.
+// TestAConnectionThatIsRefusedOnceCostsNobody checks that a vendor that refuses
+// connections for a moment during a sync delays the sync but removes no user
+// from it.
 func TestAConnectionThatIsRefusedOnceCostsNobody(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -127,8 +127,8 @@ const (
 	noSuchName    = 3
 )
 
-// nameServer says that every name is that of loopback or, while code is set,
-// that it cannot tell.
+// nameServer resolves every name to loopback or, while code is set, answers
+// with that error code.
 type nameServer struct{ code atomic.Int32 }
 
 // dial is net.Resolver.Dial.
@@ -154,8 +154,8 @@ func (n *nameServer) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// answer is the reply to a query (RFC 1035, section 4.1): its header and its
-// one question and, to one for an IPv4 address, that of loopback.
+// answer returns the reply to a query (RFC 1035, section 4.1): its header, its
+// one question and, if it asks for an IPv4 address, loopback's.
 func (n *nameServer) answer(query []byte) []byte {
 	end := 12
 	for query[end] != 0 {
@@ -174,12 +174,12 @@ func (n *nameServer) answer(query []byte) []byte {
 	return reply
 }
 
-// TestANameThatIsLostOnceCostsNobody shows that a resolver that fails, or
-// does not know the vendor's host, for a moment in the middle of a sync,
-// delays the sync and takes nobody out of it.
+// TestANameThatIsLostOnceCostsNobody checks a resolver that fails, or does not
+// know the vendor's host, for a moment during a sync. It delays the sync but
+// removes no user from it.
 func TestANameThatIsLostOnceCostsNobody(t *testing.T) {
-	// The resolver and the authorities that are trusted are those of a
-	// process, so this takes one of its own.
+	// The resolver and the trusted authorities belong to a process, so this
+	// test starts its own.
 	const own = "BATON_E2E_OWN_PROCESS"
 	if os.Getenv(own) == "" {
 		t.Parallel()

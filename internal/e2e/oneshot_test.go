@@ -20,8 +20,8 @@ type oneShot struct {
 	file, tmp string
 }
 
-// sync starts a one-shot sync into a file of its own, or into that of an
-// earlier run.
+// sync starts a one-shot sync into a new file, or into the file of an earlier
+// run.
 func (s *setup) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	t.Helper()
 	o := s.prepareSync(t, earlier, env...)
@@ -29,7 +29,7 @@ func (s *setup) sync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	return o
 }
 
-// prepareSync is sync without starting it.
+// prepareSync is sync, but does not start it.
 func (s *setup) prepareSync(t testing.TB, earlier *oneShot, env ...string) *oneShot {
 	t.Helper()
 	o := &oneShot{}
@@ -55,7 +55,8 @@ func (o *oneShot) succeeds(t testing.TB, truth simulator.Truth) {
 	o.leaves(t, "sync.c1z")
 }
 
-// leaves checks what is left beside the file and for temporary files.
+// leaves checks the entries beside the file, and that no temporary files are
+// left.
 func (o *oneShot) leaves(t testing.TB, want ...string) {
 	t.Helper()
 	var got []string
@@ -78,8 +79,8 @@ func TestASyncThatIsKilledIsMadeGoodByTheNext(t *testing.T) {
 	eachSetup(t, func(t *testing.T, newSetup newSetup) {
 		s := newSetup(t, small)
 		n := s.requests(t)
-		// At n-1 memberships are read. Every answer is needed, also those to
-		// requests made ahead, so that no sync is finished without it.
+		// At n-1 the sync reads memberships. It needs every answer, also to
+		// prefetched requests, so it cannot finish without this one.
 		for _, at := range []int{1, n / 4, n / 2, 2 * n / 3, n - 1} {
 			var killed *oneShot
 			ready := make(chan struct{})
@@ -132,14 +133,15 @@ func TestCtrlCEndsASyncAndSaysSo(t *testing.T) {
 	})
 }
 
-// What a failed run has read is of yesterday when the next runs.
+// The rows that a failed run has read are old when the next one runs.
 func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, newSetup newSetup) {
 		n := newSetup(t, small).requests(t)
 		for _, at := range []int{3, n / 2, n - 1} {
-			// A page that was prefetched is asked for again, so a few refusals
-			// alone may do no harm: as many are refused as a sync asks for.
+			// The connector requests a failed prefetched page again, so a few
+			// refusals alone may do no harm. Refuse as many requests as a sync
+			// sends.
 			s := newSetup(t, small, simulator.WithFault("forbidden", simulator.When{From: at, To: at + n}))
 			run := s.sync(t, nil)
 			if code := run.wait(); code != 7 {
@@ -147,7 +149,7 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 			}
 			run.leaves(t)
 			s.change()
-			// What it did not use up strikes the next.
+			// The refusals that it did not use up strike the next run.
 			for range 2 * n {
 				if run = s.sync(t, run); run.wait() == 0 {
 					break
@@ -159,8 +161,8 @@ func TestASyncThatFailedIsMadeGoodByTheNext(t *testing.T) {
 	})
 }
 
-// Where groups cannot be read, the message names the way to sync users alone,
-// which must then work.
+// If groups cannot be read, the message names the way to sync only users. That
+// way must then work.
 func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for name, faults := range map[string][]string{
@@ -180,7 +182,8 @@ func TestUsersAloneAreSyncedWhereGroupsCannotBeRead(t *testing.T) {
 	}
 }
 
-// What a sync of one group leaves is that group, and nothing that was there.
+// A sync of one group leaves that group, and nothing that was in the file
+// before.
 func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -200,7 +203,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 		s.CompareGroup(t, run.file, target)
 		run.leaves(t, "sync.c1z")
 
-		// What is not found is passed over by the SDK, which calls that a success.
+		// The SDK skips a resource that is not found and calls that a success.
 		for unknown, words := range map[string]string{
 			"group/nobody":         `there is no group "bid:r:group/nobody"`,
 			"user/ann@example.com": `"bid:r:user/ann@example.com" names a user, but only groups can be synced alone`,
@@ -214,7 +217,7 @@ func TestASyncOfOneGroupHoldsItAlone(t *testing.T) {
 	})
 }
 
-// A slip in a path must not replace RudderStack's people by Guru's.
+// A wrong path must not replace RudderStack's users by Guru's.
 func TestOneConnectorKeepsTheFileOfTheOther(t *testing.T) {
 	t.Parallel()
 	for i, vendor := range fixture.Vendors {
@@ -263,8 +266,8 @@ func TestASyncSumsUpWhatItHasRead(t *testing.T) {
 	})
 }
 
-// TestNothingIsPrefetchedForNothing shows that a run does not ask for members that
-// it will not read.
+// TestNothingIsPrefetchedForNothing checks that a run does not prefetch members
+// that it will not read.
 func TestNothingIsPrefetchedForNothing(t *testing.T) {
 	t.Parallel()
 	for argument, most := range map[string]int{"check": 12, "--skip-entitlements-and-grants": 20} {
