@@ -41,8 +41,8 @@ func newSyncRun(id string, started, ended time.Time, stats interface {
 	}
 }
 
-// agrees reports whether counts can be those of the sync. They differ if a row
-// was read twice, because rows moved between two pages.
+// agrees reports whether counts can belong to the sync. They differ if a row
+// was read twice because rows moved between two pages.
 func (r *syncRun) agrees(counts connector.Counts) bool {
 	return counts.Users == r.users && counts.Groups == r.groups && counts.Memberships <= r.grants
 }

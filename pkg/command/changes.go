@@ -34,18 +34,18 @@ type userChanges struct {
 	Disabled int `json:"disabled"`
 }
 
-// changeColumns is the first row of the file of --changes. An id and a name
-// are those of a user or a group; group_id and group_name say which group a
-// member was added to or removed from.
+// changeColumns is the first row of the file of --changes. id and name describe
+// a user or a group; group_id and group_name name the group that a member was
+// added to or removed from.
 var changeColumns = []string{"change", "type", "id", "name", "group_id", "group_name"}
 
-// compare counts what was added, removed and disabled between two stores, and
-// writes each change to rows, unless that is nil. It does not compare memberships
-// that the SDK derived from nested groups.
+// compare counts the rows that were added, removed and disabled between two
+// stores, and writes each change to rows, unless that is nil. It does not
+// compare memberships that the SDK derived from nested groups.
 //
 // It takes 8 bytes and a bit of memory for each user and group of the older
-// store, and for each member of one group at a time. With rows it also takes the
-// names of users and groups.
+// store, and for each member of one group at a time. With rows it also takes
+// the names of users and groups.
 func compare(ctx context.Context, before, now c1zstore.Store, rows *csv.Writer) (changes, error) {
 	var found changes
 	names := map[string]string{}
@@ -206,7 +206,7 @@ func csvText(s string) string {
 }
 
 // keySet is a set of keys, stored as fingerprints of 8 bytes, with a mark for
-// each. Add all keys and sort the set before you ask for any.
+// each. Add all keys and sort the set before you look one up.
 type keySet struct {
 	prints []uint64
 	marked []uint64 // a bit for each print

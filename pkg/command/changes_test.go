@@ -74,7 +74,7 @@ func TestDerivedGrantsAreNoMembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close(ctx) //nolint:errcheck // nobody reads it again
+	defer store.Close(ctx) //nolint:errcheck // no reader follows
 	resource := func(kind, id string) *v2.Resource {
 		return v2.Resource_builder{Id: v2.ResourceId_builder{ResourceType: kind, Resource: id}.Build(), DisplayName: id}.Build()
 	}

@@ -150,7 +150,7 @@ func (p *program[T]) failed(doing string, err error) error {
 	return fmt.Errorf("%s: %s: %w", p.info.Name, doing, err)
 }
 
-// text is the result as a person reads it.
+// text returns the result for a user to read.
 func (r *checkResult) text() string {
 	var b strings.Builder
 	line := func(what, text string) { fmt.Fprintf(&b, "  %-12s  %s\n", what, text) }

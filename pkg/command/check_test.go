@@ -26,8 +26,8 @@ func (s *listsMemberships) Memberships(context.Context, string) (directory.Page[
 	return s.page, s.err
 }
 
-// A check that passes over memberships which a sync cannot read promises a sync
-// that fails.
+// If a check skipped memberships that a sync cannot read, it would promise a
+// sync that fails.
 func TestCheckReadsTheMembershipsAsASyncDoes(t *testing.T) {
 	t.Parallel()
 	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}

@@ -33,8 +33,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// defaultWorkers is how many calls the syncer makes at a time by default:
-// enough to hide a vendor's latency, too few to meet its rate limits.
+// defaultWorkers is the default number of the syncer's parallel calls: enough
+// to hide a vendor's latency, too few to meet its rate limits.
 const defaultWorkers = 4
 
 // docsSite is where C1 publishes the pages that the schemas name.

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The SDK passes over each of these files in silence and then asks for
-// settings that the file holds.
+// The SDK silently ignores each of these files and then asks for settings that
+// the file holds.
 func TestAFaultyConfigurationFileIsNamed(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cret-of-the-file"
@@ -90,7 +90,8 @@ func TestAGoodConfigurationFileIsUsed(t *testing.T) {
 	empty.env("BATON_CONFIG_PATH=" + path).exits(0)
 }
 
-// Whoever parses the output of these must not meet our checks there.
+// A program that parses the output of these commands must not meet our checks
+// there.
 func TestOtherCommandsAskForNoSettings(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{"--help", "--version", "capabilities", "config", "completion bash", "help"} {

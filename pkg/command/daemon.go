@@ -15,19 +15,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// startLimit is how long a daemon may take to reach its child process, the
-// connector. If the child dies before, the SDK (v0.26.0) waits for ever. Tests set it.
+// startLimit is the time in which a daemon must reach its child process, the
+// connector. If the child dies before, the SDK (v0.26.0) waits for ever. Tests
+// set it.
 var startLimit = 30 * time.Second
 
 const (
 	// reachedFile is a file in the work directory that the child makes at its
 	// first call.
 	reachedFile = "reached"
-	// activityFile is a file in the work directory. Its time is that of the last
-	// call, request or announced wait of the connector.
+	// activityFile is a file in the work directory. Its time is the time of the
+	// connector's last call, request or announced wait.
 	activityFile = "activity"
-	// storePrefix starts the names of the SDK's stores (pkg/dotc1z, v0.26.0). The
-	// SDK removes a store before it uploads what it held.
+	// storePrefix starts the names of the SDK's stores (pkg/dotc1z, v0.26.0).
+	// The SDK removes a store before it uploads the content.
 	storePrefix = "c1z"
 
 	// firstPause and maxPause bound the pauses between two attempts to reach C1.
@@ -92,9 +93,9 @@ func reached(file string, limit time.Duration) bool {
 	return false
 }
 
-// watchDisk ends the process when its file system is full or fails, where the SDK's
-// store would crash or never end. The connector fails most syncs before the file
-// system is full.
+// watchDisk ends the process when its file system is full or fails, because the
+// SDK's store would then crash or never end. The connector fails most syncs
+// before the file system is full.
 func (p *program[T]) watchDisk(ctx context.Context, dir string, broken <-chan error) {
 	select {
 	case err := <-broken:
@@ -164,8 +165,8 @@ func markActivity(dir string, w *watchdog) {
 	}
 }
 
-// noToken matches the SDK's error of a token endpoint of C1 that is out of reach or
-// does not work. Its code is that of a refused credential.
+// noToken matches the SDK's error for a C1 token endpoint that is out of reach
+// or does not work. The error has the same code as a refused credential.
 var noToken = regexp.MustCompile(`failed to get token: (429|5\d\d)\b.*|per-RPC creds failed due to error: .*`)
 
 // untilInReach runs the SDK's service. While the service ends because C1 gives no

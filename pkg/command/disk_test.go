@@ -25,7 +25,7 @@ func TestAFullDiskOfTheWorkDirectoryEndsTheRun(t *testing.T) {
 	run.again().env(testFullAfter + "=10000").exits(0)
 }
 
-// errDisk is what the calls of a failing file system say.
+// errDisk is the error of every call of a failing file system.
 var errDisk = errors.New("the disk is broken")
 
 // failingFS fails to make files, to rename them and to sync directories.
@@ -85,7 +85,7 @@ func TestTheStoreGoesOnlyOnWhereItSurvives(t *testing.T) {
 	}
 }
 
-// After an error, whatever the store does next may be wrong.
+// After an error, the store's next action may be wrong.
 func TestNoCallReturnsAfterAnErrorOfTheStore(t *testing.T) {
 	t.Parallel()
 	failed := make(chan error, 1)

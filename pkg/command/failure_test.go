@@ -17,7 +17,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// A script reads the code and a person reads the line. gRPC and the SDK wrap
+// A script reads the code and a user reads the line. gRPC and the SDK wrap
 // both.
 func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,8 @@ func TestAnErrorKeepsItsCodeAndLosesItsWrapping(t *testing.T) {
 	}
 }
 
-// A fault of the disk of temporary files is not one of the file that is read.
+// A fault of the disk for temporary files is not a fault of the file that is
+// read.
 func TestAFaultOfTheDiskIsNamed(t *testing.T) {
 	t.Parallel()
 	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}
@@ -79,7 +80,7 @@ func TestAFaultOfTheDiskIsNamed(t *testing.T) {
 	}
 }
 
-// The disk of --file may be full when that of the temporary files is not.
+// The disk of --file may be full when the disk of the temporary files is not.
 func TestAFullDiskOfTheFileIsNamed(t *testing.T) {
 	t.Parallel()
 	p := &program[*testConfig]{info: connector.Info{Name: "baton-test"}}

@@ -85,7 +85,7 @@ func (t *target) replace(from string) error {
 		return err
 	}
 	if os.Rename(from, t.path) == nil {
-		_ = syncFile(filepath.Dir(t.path)) // the file is in place, whatever comes
+		_ = syncFile(filepath.Dir(t.path)) // the file is already in place
 		return nil
 	}
 	// Another file system: copy the file beside the target first.
@@ -143,7 +143,7 @@ func (s *staging) put(name string, mode os.FileMode, owner fs.FileInfo) error {
 		s.discard()
 		return err
 	}
-	_ = syncFile(s.dir.Name()) // the file is in place, whatever comes
+	_ = syncFile(s.dir.Name()) // the file is already in place
 	return nil
 }
 
@@ -154,11 +154,11 @@ func (s *staging) discard() {
 	}
 	_ = s.dir.Remove(s.name)
 	_ = s.file.Close()
-	_ = s.dir.Remove(s.name) // where an open file cannot be removed
+	_ = s.dir.Remove(s.name) // on systems that cannot remove an open file
 	_ = s.dir.Close()
 }
 
-// removeStaging removes what killed runs left beside path.
+// removeStaging removes the files that killed runs left beside path.
 func removeStaging(path string) {
 	folder := filepath.Dir(path)
 	entries, err := os.ReadDir(folder)

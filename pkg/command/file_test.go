@@ -54,8 +54,9 @@ func TestAFileThatCannotBeWrittenIsRefusedBeforeTheSync(t *testing.T) {
 	}
 }
 
-// Who reads the file while it is replaced must not read half of a sync: the old
-// file stays whole, under its other name, and the new one is another file.
+// A program that reads the file during the replacement must not read half of a
+// sync. The old file stays whole under its other name, and the new one is
+// another file.
 func TestAFileIsReplacedAndNotWrittenOver(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t)).exits(0)
@@ -76,7 +77,7 @@ func TestAFileIsReplacedAndNotWrittenOver(t *testing.T) {
 	}
 }
 
-// What a link leads to is what its readers read.
+// Readers follow a link, so its target must get the new content.
 func TestALinkToTheFileStaysOne(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -95,8 +96,8 @@ func TestALinkToTheFileStaysOne(t *testing.T) {
 	}
 }
 
-// A link to nothing says that the user expects a file elsewhere. A file in the
-// link's place would be found by nobody.
+// A link to nothing means that the user expects a file elsewhere. No reader
+// would find a file in the link's place.
 func TestALinkToNothingIsRefused(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t))
@@ -120,7 +121,7 @@ func TestOnlyAnUnfinishedCopyIsRemoved(t *testing.T) {
 	write(t, in("sync.c1z.old.new"), "somebody's own")
 	write(t, in("sync.c1z.456.new"), "one that others can read, so no run made it")
 	write(t, in("precious"), "the end of a link")
-	if err := os.Chmod(in("sync.c1z.456.new"), 0o644); err != nil { //nolint:gosec // what somebody may have chosen
+	if err := os.Chmod(in("sync.c1z.456.new"), 0o644); err != nil { //nolint:gosec // a mode that a user may have chosen
 		t.Fatal(err)
 	}
 	if err := os.Symlink("precious", in("sync.c1z.789.new")); err != nil {
@@ -151,7 +152,7 @@ func TestADamagedEndIsSeen(t *testing.T) {
 	run.again().exits(2).says("sync.c1z is a damaged c1z (")
 }
 
-// An empty file is what a script makes with mktemp.
+// A script makes an empty file with mktemp.
 func TestAnEmptyFileIsFilled(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t))
@@ -162,7 +163,7 @@ func TestAnEmptyFileIsFilled(t *testing.T) {
 func TestADirectoryWithoutWritePermission(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t))
-	// Nobody may make files there, not even root.
+	// No user may make files there, not even root.
 	unwritable := "/proc/sync.c1z"
 	if runtime.GOOS == "darwin" {
 		unwritable = "/System/sync.c1z"
@@ -189,7 +190,7 @@ func TestAFileIsPublishedWholeAcrossFileSystems(t *testing.T) {
 	}
 }
 
-// A c1z names people and says what they may do.
+// A c1z names users and lists their access.
 func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
 	t.Parallel()
 	mode := func(path string) os.FileMode {
@@ -203,7 +204,7 @@ func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
 	if got := mode(run.file); got != 0o600 {
 		t.Errorf("a new file has the permissions %o", got)
 	}
-	if err := os.Chmod(run.file, 0o640); err != nil { //nolint:gosec // what somebody may have chosen
+	if err := os.Chmod(run.file, 0o640); err != nil { //nolint:gosec // a mode that a user may have chosen
 		t.Fatal(err)
 	}
 	run.again().exits(0)
@@ -212,8 +213,8 @@ func TestOnlyItsOwnerReadsANewFile(t *testing.T) {
 	}
 }
 
-// Somebody's sync of another system must not go because of a slip in a path,
-// nor because this connector's resource types have the same names.
+// A wrong path must not replace a user's sync of another system, even if this
+// connector's resource types have the same names.
 func TestAFileOfAnotherConnectorIsKept(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

@@ -22,8 +22,8 @@ const (
 	acceptEmptyFlag = "accept-empty"
 )
 
-// outageFlag is a setting of every connector: how long its vendor may be out of
-// reach.
+// outageFlag is a setting of every connector: the time for which its vendor may
+// be out of reach.
 const outageFlag = "outage-minutes"
 
 // setting is the name of a flag and of its environment variable in messages.
@@ -83,8 +83,8 @@ func (f *flags) nearest(name string) string {
 	return best
 }
 
-// slips is how many letters of a name may be wrong: two, as when two letters are
-// swapped, but one in a short name.
+// slips returns how many letters of a name may be wrong: two, as when two
+// letters are swapped, but one in a short name.
 func slips(name string) int {
 	if len(name) < 6 {
 		return 1

@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/viper"
 )
 
-// A setting that is misspelt or cannot be meant must not be ignored: the sync
-// would do something else than what was asked for.
+// A misspelt setting, or a value that makes no sense, must not be ignored: the
+// sync would not do what the user asked for.
 func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -69,8 +69,8 @@ func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
 	}
 }
 
-// A flag that neither the help shows nor a run refuses would be ignored in
-// silence. The SDK brings new ones.
+// A run would silently ignore a flag that it does not refuse and the help does
+// not show. New versions of the SDK add flags.
 func TestEveryFlagIsShownOrRefused(t *testing.T) {
 	t.Parallel()
 	unused := func(context.Context, *viper.Viper, cli.RunTimeOpts) (types.ConnectorServer, error) {
@@ -95,14 +95,14 @@ func TestEveryFlagIsShownOrRefused(t *testing.T) {
 	})
 }
 
-// What is not meant for this connector, and switches that are off, do no harm.
+// Variables for other programs, and switches that are off, do no harm.
 func TestOtherVariablesAreIgnored(t *testing.T) {
 	t.Parallel()
 	invoke(t, newVendor(t)).env("BATON_SOMETHING_ELSE=1", "BATON_PROVISIONING=false", "BATON_HOST_ID=h", "BATON_GURU_SERVICE_HOST=10.0.0.1").exits(0)
 }
 
-// Of two settings that a misspelt name may mean, the connector's own is the one
-// that people give.
+// If a misspelt name may mean two settings, suggest the connector's own, which
+// users set more often.
 func TestAHintNamesTheConnectorsOwnSetting(t *testing.T) {
 	t.Parallel()
 	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
@@ -123,8 +123,8 @@ func TestAHintNamesTheConnectorsOwnSetting(t *testing.T) {
 	}
 }
 
-// Help that a person reads fits the screen, names the true defaults and hides
-// what cannot be used.
+// Help must fit the screen, name the true defaults and hide what cannot be
+// used.
 func TestHelpIsForPeople(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--help"}, {"check", "--help"}, {"capabilities", "--help"}, {"health-check", "--help"}} {

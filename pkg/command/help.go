@@ -80,9 +80,9 @@ func (p *program[T]) describe(root, check *cobra.Command) {
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		switch cmd {
 		case root:
-			io.WriteString(cmd.OutOrStdout(), p.rootHelp(root)) //nolint:errcheck // there is nobody to tell
+			io.WriteString(cmd.OutOrStdout(), p.rootHelp(root)) //nolint:errcheck // there is nowhere to report an error
 		case check:
-			io.WriteString(cmd.OutOrStdout(), p.checkHelp(root, check)) //nolint:errcheck // there is nobody to tell
+			io.WriteString(cmd.OutOrStdout(), p.checkHelp(root, check)) //nolint:errcheck // there is nowhere to report an error
 		default:
 			// The persistent flags have no effect on the other commands.
 			root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Whenever a run is stopped, the file is whole, the exit code is right and the
-// next run finds nothing in its way. KILLS sets how many runs are stopped, 25
-// if it is empty.
+// If a run is stopped at any moment, the file is whole, the exit code is right
+// and nothing blocks the next run. KILLS sets the number of stopped runs, 25 if
+// it is empty.
 func TestARunThatIsStoppedAtAnyMomentLosesNothing(t *testing.T) {
 	t.Parallel()
 	n := 25

@@ -86,7 +86,8 @@ func (l *liveLine) stop() {
 	l.container = nil
 }
 
-// text is the line: phase, count, rate, time left, and what it waits for.
+// text returns the line: phase, count, rate, time left, and the reason for a
+// wait.
 func (l *liveLine) text() string {
 	if phase, _ := l.phase.Load().(string); phase != "" {
 		return phase
@@ -103,7 +104,7 @@ func (l *liveLine) text() string {
 	return text
 }
 
-// because says why requests wait.
+// because returns why requests wait.
 func (l *liveLine) because(reason string) string {
 	if strings.HasPrefix(reason, "429 ") {
 		return l.vendor + " limits requests"

@@ -7,7 +7,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/connector"
 )
 
-// Whoever waits for a long sync sees how far it is and how long it will take.
+// A user who waits for a long sync sees its progress and the time left.
 func TestTheLiveLineSaysHowFarASyncIs(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -19,7 +19,7 @@ func TestTheLiveLineSaysHowFarASyncIs(t *testing.T) {
 		{connector.Progress{Reading: "users", Done: 12000, Total: 20000}, 4 * time.Second, "users 12,000 of 20,000 · 3,000/s · 3s left"},
 		{connector.Progress{Reading: "users", Done: 20000, Total: 20000}, 4 * time.Second, "users 20,000 of 20,000 · 5,000/s"},
 		{connector.Progress{Reading: "memberships", Done: 1500}, 3 * time.Second, "memberships 1,500 · 500/s"},
-		// A total that is too low says nothing.
+		// A total that is too low is useless.
 		{connector.Progress{Reading: "groups", Done: 50, Total: 10}, 5 * time.Second, "groups 50 · 10/s"},
 		{connector.Progress{Reading: "memberships"}, 5 * time.Second, "memberships 0"},
 	} {

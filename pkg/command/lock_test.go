@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A lock on a file that has lost its name keeps nobody out: the next run locks
+// A lock on a file that has lost its name keeps no run out: the next run locks
 // the file that has the name now.
 func TestALockOnAFileThatLostItsNameIsTakenAgain(t *testing.T) {
 	t.Parallel()
@@ -59,7 +59,7 @@ func TestOnlyAPlainFileOfTheUsersOwnIsLocked(t *testing.T) {
 	write(t, in("own"), "")
 	write(t, in("open to all"), "")
 	for _, err := range []error{
-		os.Chmod(in("open to all"), 0o666), //nolint:gosec // what somebody may have made
+		os.Chmod(in("open to all"), 0o666), //nolint:gosec // a mode that a user may have chosen
 		os.Symlink("own", in("link")),
 		os.Symlink("absent", in("link to nothing")),
 		os.Mkdir(in("directory"), 0o700),

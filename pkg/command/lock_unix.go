@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// acquire opens or makes the named file in dir and locks it. Closing the file, or
-// the end of the process, releases the lock.
+// acquire opens or makes the named file in dir and locks it. Closing the file,
+// or the end of the process, releases the lock.
 //
 // It fails with errLocked if the file is locked already, by this process or
-// another. It fails with errForeign, and neither opens nor locks anything, if the
-// name stands for something else than a plain file that only this user may use: in a
-// shared directory, anybody may have made it.
+// another. It fails with errForeign, and neither opens nor locks anything,
+// unless the name stands for a plain file that only this user may use: in a
+// shared directory, any user may have made it.
 func acquire(dir *os.Root, name string) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)

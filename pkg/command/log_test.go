@@ -25,7 +25,7 @@ func TestTheLogNamesNobody(t *testing.T) {
 	}
 }
 
-// A vendor that warns a thousand times has said one thing.
+// A thousand equal warnings of a vendor must appear once.
 func TestAWarningIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	var shown []string
@@ -41,7 +41,7 @@ func TestAWarningIsKeptOnce(t *testing.T) {
 	}
 }
 
-// net/http prints what a server sends out of turn, up to 4 KiB of it, by Go's own
+// net/http prints unexpected data from a server, up to 4 KiB of it, to Go's own
 // log. A server may send the token back.
 func TestWhatAServerSendsOutOfTurnIsNotPrinted(t *testing.T) {
 	t.Parallel()

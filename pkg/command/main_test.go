@@ -186,13 +186,13 @@ func (s *testSource) Members(ctx context.Context, groupID, cursor string) (direc
 	return rows(ctx, s, cursor, []string{"groups", groupID, "members"}, func(r testRow) directory.Member { return directory.Member{ID: r.ID} })
 }
 
-// vendor serves 25 users, of which every fifth is disabled and the first is a
-// service, and 3 groups, of which group n has the first 10n users.
+// vendor serves 25 users and 3 groups. Every fifth user is disabled and the
+// first is a service. Group n has the first 10n users.
 type vendor struct {
 	*httptest.Server
 	mu    sync.Mutex
 	paths []string
-	// answer may take a request over; it says whether it did.
+	// answer may answer a request itself; it reports whether it did.
 	answer func(n int, w http.ResponseWriter, r *http.Request) bool
 	// tenant opens every id.
 	tenant string
@@ -239,14 +239,14 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out)
 }
 
-// answers has a function take requests over, where it says that it has.
+// answers sets a function that answers the requests for which it returns true.
 func (v *vendor) answers(answer func(n int, w http.ResponseWriter, r *http.Request) bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.answer = answer
 }
 
-// at makes the vendor answer as told when a path is asked for.
+// at makes do answer the requests for a path.
 func (v *vendor) at(path string, do func(w http.ResponseWriter, r *http.Request)) {
 	v.answers(func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != path {
@@ -320,7 +320,7 @@ func (i *invocation) start() {
 	i.t.Cleanup(func() { _ = i.cmd.Process.Kill() })
 }
 
-// wait returns the exit code as a shell tells it.
+// wait returns the exit code as a shell reports it.
 func (i *invocation) wait() int {
 	i.t.Helper()
 	var exit *exec.ExitError
@@ -343,7 +343,7 @@ func (i *invocation) exits(want int) *invocation {
 	return i
 }
 
-// said is what was printed for a person: the lines that are no log.
+// said returns the lines printed for the user, without the log.
 func (i *invocation) said() string {
 	var lines []string
 	for _, line := range strings.Split(i.stderr.String(), "\n") {
@@ -354,7 +354,7 @@ func (i *invocation) said() string {
 	return strings.Join(lines, "\n")
 }
 
-// says checks that one line was printed and holds the texts.
+// says checks that exactly one line was printed and holds the texts.
 func (i *invocation) says(texts ...string) *invocation {
 	i.t.Helper()
 	said := i.said()

@@ -9,13 +9,14 @@ import (
 
 const (
 	// softLimit is the Go runtime's soft memory limit: the heap is collected
-	// more often above it. Without it a sync of 1,000,000 memberships takes
-	// 1.0 to 1.3 GB in place of 0.6 GB. With 400 MiB it takes the same memory and
-	// 5 % more time.
+	// more often above it. Without it a sync of 1,000,000 memberships takes 1.0
+	// to 1.3 GB instead of 0.6 GB. With 400 MiB it takes the same memory and 5
+	// % more time.
 	softLimit = 512 << 20
-	// containerShare is how much of a container's memory the soft limit may be.
+	// containerShare is the largest share of a container's memory for the soft
+	// limit.
 	containerShare = 0.8
-	// oneShotGC is the garbage collector's target for a one-shot sync, in place
+	// oneShotGC is the garbage collector's target for a one-shot sync, instead
 	// of 100. A sync of 20,000 users takes 3 % less time for 20 MB more; the
 	// soft limit bounds a large one.
 	oneShotGC = 150

@@ -21,7 +21,7 @@ import (
 const (
 	// newFile is the c1z that a run writes in its work directory.
 	newFile = "sync.c1z"
-	// stopWait is how long an interrupted sync may take to end.
+	// stopWait is the time in which an interrupted sync must end.
 	stopWait = 8 * time.Second
 )
 

@@ -59,7 +59,7 @@ func TestAFinishedSyncExitsZeroAndSaysWhatItHolds(t *testing.T) {
 	}
 }
 
-// The fields of the SDK's gRPC server hide what the entry is about.
+// The fields of the SDK's gRPC server hide an entry's message.
 func TestTheLogHasNoTransportInIt(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t)).exits(0)
@@ -74,7 +74,7 @@ func TestTheLogHasNoTransportInIt(t *testing.T) {
 	}
 }
 
-// A failure that is told five times is read by nobody.
+// Users do not read a failure that is reported five times.
 func TestAFailureIsToldOnce(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -105,7 +105,7 @@ func TestARefusedPortIsToldAtOnce(t *testing.T) {
 	}
 }
 
-// A crash must not pass for an empty list, and whoever reports it needs its
+// A crash must not pass for an empty list, and a user who reports it needs its
 // place.
 func TestACrashNamesItsPlace(t *testing.T) {
 	t.Parallel()
@@ -153,7 +153,7 @@ func TestAFailedSyncExitsWithItsCodeAndOneLine(t *testing.T) {
 	}
 }
 
-// Half a sync in place of the last good one would be read as the truth.
+// Readers would take half a sync, instead of the last good one, for the truth.
 func TestAFailedSyncLeavesTheLastGoodFile(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -288,7 +288,7 @@ func TestWhatAKilledRunLeavesGoesWithTheNext(t *testing.T) {
 	run.again().exits(0).leaves("sync.c1z")
 }
 
-// A file that somebody else writes now must stay.
+// A file that another process is writing must stay.
 func TestACopyThatIsBeingWrittenStays(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t))
@@ -300,7 +300,7 @@ func TestACopyThatIsBeingWrittenStays(t *testing.T) {
 	run.exits(0).leaves("sync.c1z", filepath.Base(written.file.Name()))
 }
 
-// A pipe that nobody reads any more does not turn a good sync into a bad one.
+// A pipe without a reader does not turn a good sync into a bad one.
 func TestClosedPipesDoNotChangeTheEnd(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -365,8 +365,8 @@ func fillPipe(t *testing.T, w *os.File) {
 	}
 }
 
-// A directory that is suddenly empty is more often a lost right than a company
-// without people.
+// A directory that is suddenly empty is more often a lost permission than a
+// company without users.
 func TestAFileThatHoldsPeopleIsNotReplacedByAnEmptyOne(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -399,7 +399,7 @@ func TestAFileThatHoldsPeopleIsNotReplacedByAnEmptyOne(t *testing.T) {
 	}
 }
 
-// Where the run's own settings leave memberships out, the credential is not at
+// If the run's own settings leave memberships out, the credential is not at
 // fault.
 func TestALimitedSyncIsToldToTakeAFileOfItsOwn(t *testing.T) {
 	t.Parallel()
@@ -408,7 +408,7 @@ func TestALimitedSyncIsToldToTakeAFileOfItsOwn(t *testing.T) {
 		says("--skip-entitlements-and-grants (BATON_SKIP_ENTITLEMENTS_AND_GRANTS) limits this run; use a separate file")
 }
 
-// Who reviews access asks first what is new.
+// A reviewer of access asks first what is new.
 func TestChangesAreToldRowByRow(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"pebble", "sqlite"} {
@@ -461,7 +461,7 @@ func TestChangesAreToldRowByRow(t *testing.T) {
 	}
 }
 
-// A sync that cannot say what changed must not say that nothing did.
+// A sync that cannot compare must not report that nothing changed.
 func TestAFileThatIsDamagedDuringTheSyncFailsIt(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whoever reads the file still can after it was replaced, and nobody else.
+// After a replacement the same users can read the file, and no others.
 func TestAReplacedFileKeepsOwnerGroupAndMode(t *testing.T) {
 	t.Parallel()
 	run := invoke(t, newVendor(t)).exits(0)
@@ -21,7 +21,7 @@ func TestAReplacedFileKeepsOwnerGroupAndMode(t *testing.T) {
 	if err := os.Chown(run.file, user, group); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(run.file, 0o664); err != nil { //nolint:gosec // what somebody may have chosen
+	if err := os.Chmod(run.file, 0o664); err != nil { //nolint:gosec // a mode that a user may have chosen
 		t.Fatal(err)
 	}
 	run.again().exits(0)

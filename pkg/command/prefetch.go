@@ -24,7 +24,7 @@ type pagePrefetch struct {
 	pages map[string]*prefetchedPage
 }
 
-// prefetchedPage is an answer under way or waiting to be asked for.
+// prefetchedPage is an answer in progress or not yet requested by the syncer.
 type prefetchedPage struct {
 	// done is closed when answer and err are set.
 	done   chan struct{}
@@ -46,7 +46,7 @@ func newPagePrefetch(ctx context.Context) *pagePrefetch {
 	return p
 }
 
-// close cancels the reads that are under way and waits for them.
+// close cancels the reads in progress and waits for them.
 func (p *pagePrefetch) close() {
 	p.cancel()
 	p.reads.Wait()
@@ -72,8 +72,8 @@ func (p *pagePrefetch) intercept(ctx context.Context, request any, info *grpc.Un
 	return answer, nil
 }
 
-// read returns the prefetched answer, waiting for one under way. Without one it
-// calls handler.
+// read returns the prefetched answer and waits for one in progress. Without one
+// it calls handler.
 func (p *pagePrefetch) read(ctx context.Context, request pageRequest, method string, handler grpc.UnaryHandler) (any, error) {
 	key := requestKey(request, method)
 	p.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// pageServer answers with the token of the page that was asked for as a
-// resource, and counts how often each page was read.
+// pageServer answers with the requested page token as a resource, and counts
+// how often each page was read.
 type pageServer struct {
 	mu    sync.Mutex
 	next  map[string]string
@@ -142,7 +142,7 @@ func TestPrefetchedPagesAreBounded(t *testing.T) {
 	})
 }
 
-// A read that goes on after the sync would ask the vendor for nobody.
+// A read that continues after the sync would send requests for nothing.
 func TestNothingIsPrefetchedAfterTheSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPageServer(), newPagePrefetch(t.Context())

@@ -81,7 +81,7 @@ func (p *program[T]) verify(ctx context.Context, path, dir string, c *connected,
 func (p *program[T]) stageChanges() (*staging, error) {
 	path := p.v.GetString(changesFlag)
 	if path == "" {
-		return nil, nil //nolint:nilnil // no file was asked for
+		return nil, nil //nolint:nilnil // no file was requested
 	}
 	removeStaging(path)
 	file, err := stage(path)
@@ -127,7 +127,7 @@ func (p *program[T]) compareWith(ctx context.Context, old *target, now c1zstore.
 }
 
 // publish replaces the file of --changes, and then --file. If one fails, --file
-// is as it was before.
+// is unchanged.
 func (p *program[T]) publish(r *result) error {
 	if path := r.summary.ChangesFile; path != "" {
 		if err := r.changes.put(filepath.Base(path), 0o600, nil); err != nil {

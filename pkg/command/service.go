@@ -47,18 +47,19 @@ type serviceServer struct {
 	reused bool
 
 	mu sync.Mutex
-	// These counts are those that earlier syncs have logged.
+	// These counts are already in the logs of earlier syncs.
 	requests, retries int64
 	waited            time.Duration
 }
 
 const (
-	// goodAge is how long Validate repeats a good answer. Each probe of
-	// --health-check calls Validate, which makes up to three requests.
+	// goodAge is the time for which Validate repeats a good answer. Each probe
+	// of --health-check calls Validate, which makes up to three requests.
 	goodAge = 5 * time.Second
-	// minServiceSpace is how many bytes must be free for a sync's temporary
-	// files. Below it, the connector fails the sync, and C1 shows why. The store
-	// takes space in steps of 70 MB, and two of them must fit between two calls.
+	// minServiceSpace is the number of free bytes that a sync's temporary files
+	// need. Below it, the connector fails the sync, and C1 shows why. The store
+	// takes space in steps of 70 MB, and two of them must fit between two
+	// calls.
 	minServiceSpace = 160 << 20
 )
 

@@ -80,7 +80,7 @@ func TestProbesOfHealthDoNotAskTheVendorEachTime(t *testing.T) {
 	})
 }
 
-// A check drops what was prefetched before the sync.
+// A check drops the answers that were prefetched before the sync.
 func TestASyncBeginsWithACheck(t *testing.T) {
 	t.Parallel()
 	inner := &countingServer{}

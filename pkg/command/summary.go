@@ -25,7 +25,7 @@ type summary struct {
 	Counts    counts    `json:"counts"`
 	// Changes is nil if the file held no finished sync before.
 	Changes *changes `json:"changes"`
-	// ChangesFile is the file of --changes, if one was asked for.
+	// ChangesFile is the file of --changes, if one was requested.
 	ChangesFile string   `json:"changes_file,omitempty"`
 	Requests    int64    `json:"requests"`
 	Retries     int64    `json:"retries"`
@@ -49,7 +49,7 @@ func newCounts(c connector.Counts) counts {
 	}
 }
 
-// text is the summary as a person reads it.
+// text returns the summary for a user to read.
 func (s *summary) text() string {
 	var b strings.Builder
 	line := func(what string, n int, detail string) {
@@ -113,7 +113,7 @@ func writeJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// sayWait is how long writing a message may take: the reader of a pipe may have
+// sayWait bounds the time to write a message: the reader of a pipe may have
 // stopped reading.
 const sayWait = 2 * time.Second
 
@@ -131,10 +131,10 @@ func say(to *os.File, write func(io.Writer)) {
 	}
 }
 
-// look is the command that shows a c1z.
+// look returns the command that shows a c1z.
 func look(file string) string { return "baton resources -f " + shellWord(file) }
 
-// round rounds a duration to the precision that a person reads.
+// round rounds a duration to the precision that a user needs.
 func round(d time.Duration) time.Duration {
 	if d < 10*time.Second {
 		return d.Round(10 * time.Millisecond)

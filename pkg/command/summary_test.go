@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A row that is read twice, because rows have moved, is in the file once, and
-// the summary tells of the file.
+// A row that is read twice, because rows have moved, is in the file once. The
+// summary counts the file's rows.
 func TestTheSummaryCountsWhatIsInTheFile(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// stallLimit is how long a sync may make no progress, beside the time that one
-// request may take. The store's longest work without a call, at 1,000,000
-// memberships, takes seconds. Tests set it.
+// stallLimit is the time for which a sync may make no progress, in addition to
+// the time that one request may take. The store's longest work without a call,
+// at 1,000,000 memberships, takes seconds. Tests set it.
 var stallLimit = 15 * time.Minute
 
 // exitStalled is the exit code of a sync without progress. gRPC's codes end at

@@ -10,8 +10,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// A sync that hangs tells nobody, and the next one of a cron job waits for it
-// or runs beside it.
+// A sync that hangs reports nothing, and the next one of a cron job waits for
+// it or runs beside it.
 func TestASyncWithoutProgressIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watchdog{limit: 15 * time.Minute, now: time.Now}
@@ -25,7 +25,7 @@ func TestASyncWithoutProgressIsEnded(t *testing.T) {
 				return false
 			}
 		}
-		for range 4 { // each call begins the time anew
+		for range 4 { // each call restarts the time
 			time.Sleep(14 * time.Minute)
 			w.step()
 			if closed() {

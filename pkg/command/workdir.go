@@ -76,7 +76,8 @@ func takeWorkDir(path string) (*workDir, error) {
 }
 
 // use makes this process and its children write all temporary files to the
-// directory. The SDK writes some to the system's directory, whatever its settings.
+// directory. The SDK writes some to the system's directory, regardless of its
+// settings.
 func (s *workDir) use() error {
 	for _, name := range append(tempEnv, tempdir.EnvVar) {
 		if err := os.Setenv(name, s.path); err != nil {
@@ -94,8 +95,8 @@ func (s *workDir) remove() {
 		err = s.empty() // a store may have made a file in the meantime
 	}
 	if err == nil {
-		// Delete the lock while it is held, so that nobody takes it over. Windows
-		// cannot delete an open file.
+		// Delete the lock while holding it, so that no other run takes it over.
+		// Windows cannot delete an open file.
 		if s.root.Remove(workDirLock) != nil {
 			_ = s.lock.Close()
 			_ = s.root.Remove(workDirLock)
@@ -103,7 +104,7 @@ func (s *workDir) remove() {
 		_ = os.Remove(s.path)
 	}
 	s.close()
-	_ = os.Remove(s.path) // where an open directory cannot be deleted
+	_ = os.Remove(s.path) // on systems that cannot delete an open directory
 }
 
 // empty deletes all but the lock.
@@ -137,7 +138,7 @@ func (s *workDir) release() {
 }
 
 // reclaim removes the work directories of killed runs of a connector: private
-// directories of this user, with such a name and a lock that nobody holds.
+// directories of this user, with a run's name and a lock that no process holds.
 func reclaim(base, name string) {
 	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(name) + `-[0-9]+-[0-9]+$`)
 	entries, err := os.ReadDir(base)

@@ -29,11 +29,11 @@ func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	mkdir("baton-test-1-6789") // killed before it made the lock
 	keep := []string{
 		filepath.Base(alive.path),
-		"baton-test-2024-11",      // somebody's own: no lock file
-		"baton-test-1-2345-notes", // another shape
+		"baton-test-2024-11",      // a user's own: no lock file
+		"baton-test-1-2345-notes", // another name
 		"baton-other-1-2345",      // another connector's
 		"c1z-pebble12345",         // the SDK's, of some other program
-		"baton-test-1-1111",       // one that others may write to: anybody can have made it
+		"baton-test-1-1111",       // others may write to it, so any user can have made it
 	}
 	mkdir(keep[1], "report")
 	mkdir(keep[2], workDirLock)
@@ -65,7 +65,8 @@ func TestOnlyWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	}
 }
 
-// Many runs start at a time, each removing what it takes for stale.
+// Many runs start at the same time, and each removes directories that it takes
+// for stale.
 func TestRunsThatStartTogetherKeepTheirDirectories(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
@@ -92,8 +93,8 @@ func TestRunsThatStartTogetherKeepTheirDirectories(t *testing.T) {
 	}
 }
 
-// In a directory that all share, a lock may be a link that somebody has put
-// there for root to follow.
+// In a shared directory, a lock may be a link that another user has put there
+// for root to follow.
 func TestALinkInTheWayIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	base, target := t.TempDir(), filepath.Join(t.TempDir(), "nologin")
