@@ -19,7 +19,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// Info is what C1 shows of a connector.
+// Info describes a connector for C1.
 type Info struct {
 	// Name is the binary's name, such as baton-guru; it opens every error.
 	Name string
@@ -125,8 +125,8 @@ func (i Info) at(kind *v2.ResourceType) *v2.ResourceType {
 	return kind
 }
 
-// Owns reports whether a resource type that is stored in a file is one of this
-// connector's.
+// Owns reports whether a resource type stored in a file belongs to this
+// connector.
 func (i Info) Owns(kind *v2.ResourceType) bool {
 	var name wrapperspb.StringValue
 	marked := annotations.Annotations(kind.GetAnnotations())

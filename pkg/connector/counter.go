@@ -17,12 +17,12 @@ import (
 const (
 	// progressEvery is the interval between two log lines of a long sync.
 	progressEvery = 10 * time.Second
-	// maxSyncs bounds how many syncs are counted at a time. Nobody takes the
-	// counts of a failed sync, and a daemon may see many of those.
+	// maxSyncs bounds the syncs that are counted at the same time. The counts
+	// of a failed sync are never taken, and a daemon may see many of those.
 	maxSyncs = 16
 )
 
-// Counts is what a sync has read so far.
+// Counts holds what a sync has read so far.
 type Counts struct {
 	Users       int `json:"users"`
 	Disabled    int `json:"disabled"`
@@ -47,9 +47,9 @@ func (c *Counts) Add(resource *v2.Resource) {
 	}
 }
 
-// Counter counts the rows that a connector returns, for each sync by itself,
-// and logs the progress of a long one. Syncs may overlap. A sync that another
-// process began is counted from where this one took over. A Counter is safe for
+// Counter counts the rows that a connector returns, separately for each sync,
+// and logs the progress of a long one. Syncs may overlap. If another process
+// began a sync, the counts start when this one took over. A Counter is safe for
 // concurrent use; its zero value is ready.
 type Counter struct {
 	// Now is the clock; nil for time.Now.
@@ -59,14 +59,14 @@ type Counter struct {
 	syncs map[string]*running
 }
 
-// Progress tells how much a sync has read of the list that it reads now.
+// Progress is the progress in the list that a sync reads now.
 type Progress struct {
 	// Reading is users, groups or memberships; empty before the first page.
 	Reading string
 	// Done is the number of rows read. Total is the vendor's own count, 0 if
 	// it states none.
 	Done, Total int
-	// Since is when the first page was asked for.
+	// Since is the time of the first page's request.
 	Since time.Time
 }
 
@@ -86,11 +86,12 @@ func (c *Counter) Progress() Progress {
 	return last.progress
 }
 
-// running is a sync under way.
+// running is a sync in progress.
 type running struct {
 	counts   Counts
 	progress Progress
-	// seen is when the sync last read something, said when that was last logged.
+	// seen is when the sync last read something, said is when that was last
+	// logged.
 	seen, said time.Time
 }
 
@@ -149,8 +150,9 @@ func (c *Counter) memberships(ctx context.Context, syncID string, n int) {
 	})
 }
 
-// add counts what was read and logs progress, at most once in progressEvery.
-// A sync's first call only starts its clock, so that a short one says nothing.
+// add counts the rows that were read and logs progress, at most once in
+// progressEvery. A sync's first call only starts its clock, so a short sync
+// logs nothing.
 func (c *Counter) add(ctx context.Context, syncID, what string, total int, count func(*Counts) int) {
 	c.mu.Lock()
 	sync, known := c.syncs[syncID]

@@ -15,14 +15,14 @@ import (
 )
 
 // crossChecks compares the parts of a sync: the members of groups with the
-// users, the rows of a list with the vendor's own count, the lists of groups with
-// what the users' own rows state (witness). Each part can look right while the
-// whole is wrong.
+// users, the rows of a list with the vendor's own count, the lists of groups
+// with the statements in the users' own rows (witness). Each part can look
+// right while the whole is wrong.
 //
-// A check needs all pages of a sync in one process. It is off where calls are
+// A check needs all pages of a sync in one process. It is off if calls are
 // spread over processes, as on AWS Lambda, and for a sync that continues in
-// another process. It remembers a fingerprint of 8 bytes for each user and group,
-// and at most as much for each membership that users' own rows state.
+// another process. It remembers a fingerprint of 8 bytes for each user and
+// group, and at most as much for each membership that users' own rows state.
 type crossChecks struct {
 	now func() time.Time
 
@@ -96,7 +96,7 @@ func (c *crossChecks) in(syncID string, do func(*observation) error) error {
 		if c.syncs == nil {
 			c.syncs = map[string]*observation{}
 		}
-		for len(c.syncs) >= maxSyncs { // nobody removes a failed sync
+		for len(c.syncs) >= maxSyncs { // failed syncs stay until dropped here
 			oldest := ""
 			for id, other := range c.syncs {
 				if oldest == "" || other.seen.Before(c.syncs[oldest].seen) {

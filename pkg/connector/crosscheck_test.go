@@ -38,9 +38,9 @@ func membersNamed(ids ...string) (page directory.Page[directory.Member]) {
 	return page
 }
 
-// TestMembersWhoAreNoUsersEndTheSync: grants that name nobody would take
-// everybody's access away in a sync that is green. A few who have joined since
-// the users were read must not.
+// TestMembersWhoAreNoUsersEndTheSync: grants to ids that no user has would
+// revoke every user's access in a sync that succeeds. A few members who have
+// joined since the users were read must not end the sync.
 func TestMembersWhoAreNoUsersEndTheSync(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -115,7 +115,7 @@ func TestTheMembersOfAllGroupsAreJudgedAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestACheckNeedsTheWholeSync: a process that saw a part of it knows nothing.
+// TestACheckNeedsTheWholeSync: a process that saw only a part knows nothing.
 func TestACheckNeedsTheWholeSync(t *testing.T) {
 	t.Parallel()
 	users, groups := usersNamed("a"), groupsNamed("g1")
@@ -144,8 +144,8 @@ func TestACheckNeedsTheWholeSync(t *testing.T) {
 	}
 }
 
-// TestFewerRowsThanTheVendorCounts: rows that hide behind others, as where an
-// order is not certain, are missing from a list whose total is right.
+// TestFewerRowsThanTheVendorCounts: if the order is unstable, a list with the
+// right total may repeat some rows and lack others.
 func TestFewerRowsThanTheVendorCounts(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// TestTheEntitlementIsTheSameOnBothPaths: an older syncer asks group by group,
-// and what a reviewer reads must not depend on it.
+// TestTheEntitlementIsTheSameOnBothPaths: an older syncer reads group by group,
+// and reviewers must see the same entitlement.
 func TestTheEntitlementIsTheSameOnBothPaths(t *testing.T) {
 	t.Parallel()
 	syncer := &groupSyncer{New(Info{Name: "baton-test"}, &memory.Source{}, nil)}
@@ -26,7 +26,7 @@ func TestTheEntitlementIsTheSameOnBothPaths(t *testing.T) {
 	if err != nil || len(own) != 1 {
 		t.Fatal(own, err)
 	}
-	// The syncer fills in what is empty with the group's.
+	// The syncer fills empty fields from the group.
 	if static[0].GetDisplayName() != "" || own[0].GetDisplayName() != "Marketing" {
 		t.Errorf("the display names are %q and %q", static[0].GetDisplayName(), own[0].GetDisplayName())
 	}

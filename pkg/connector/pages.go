@@ -19,7 +19,7 @@ const (
 	// than this are no faster.
 	enoughRows = 500
 	// enoughTime ends the merging at a slow vendor, so that the syncer stores
-	// what has been read.
+	// the rows read so far.
 	enoughTime = time.Second
 	// maxRows and maxBytes bound a page. The SDK refuses answers above 4 MiB.
 	maxRows  = 750
@@ -39,10 +39,10 @@ const (
 //
 // A large page is served in parts, ordered by the rows' fingerprints, so that
 // other rows do not change a row's position. The rows that have not been served
-// are cached in memory. Where the cache has none, as in another process or
-// after a restart, pages reads the source's page again. If that page has changed,
-// rows may have moved to it from later pages, so it is served from its
-// beginning: a row that comes twice does no harm, a missing row does.
+// are cached in memory. If the cache has none, as in another process or after a
+// restart, pages reads the source's page again. If that page has changed, rows
+// may have moved to it from later pages, so it is served from its beginning: a
+// row that comes twice does no harm, a missing row does.
 type pages[T any] struct {
 	now func() time.Time
 	// key names a row. Rows of one set (the members of a group) stay together.
@@ -63,8 +63,8 @@ type sortedRow[T any] struct {
 	row T
 }
 
-// splitPage is what remains to be served of a source's page: its last rows, in
-// order, and the page without rows; or the whole page, if no row was served.
+// splitPage is the rest of a source's page: its last rows, in order, and the
+// page without rows; or the whole page, if no row was served.
 type splitPage[T any] struct {
 	rows  []sortedRow[T]
 	page  directory.Page[T]
@@ -225,7 +225,7 @@ func encodeCursors[T any](list string, page directory.Page[T]) directory.Page[T]
 	return page
 }
 
-// order sorts rows by key. Rows of one key stay in their order, so that the
+// order sorts rows by key. Rows with the same key keep their order, so the
 // syncer stores the last of them last.
 func (p *pages[T]) order(rows []T) []sortedRow[T] {
 	out := make([]sortedRow[T], len(rows))

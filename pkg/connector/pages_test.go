@@ -57,7 +57,8 @@ func ofNumbers(now func() time.Time) *pages[int] {
 	}
 }
 
-// walk reads a list to its end, each page with what fresh returns.
+// walk reads a list to its end. fresh returns the instance that reads each
+// page.
 func walk[T any](t *testing.T, fresh func() *pages[T], source reader[T]) [][]T {
 	t.Helper()
 	var out [][]T
@@ -161,8 +162,8 @@ func TestAnErrorIsKeptForTheNextCall(t *testing.T) {
 	}
 }
 
-// TestASlowVendorsPagesAreHandedOn before there are many, so that they are
-// stored now and then.
+// TestASlowVendorsPagesAreHandedOn: few pages are handed on too, so that the
+// syncer stores them now and then.
 func TestASlowVendorsPagesAreHandedOn(t *testing.T) {
 	t.Parallel()
 	clock := time.Now()
@@ -177,8 +178,8 @@ func TestASlowVendorsPagesAreHandedOn(t *testing.T) {
 	}
 }
 
-// TestTheSourcesRowsAreLeftAlone: a source may hand out a part of what it
-// holds, and pages are read in parallel.
+// TestTheSourcesRowsAreLeftAlone: a source may return a slice of its own rows,
+// and pages are read in parallel.
 func TestTheSourcesRowsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	held := []int{1, 2, 99, 99}
@@ -230,8 +231,8 @@ func upTo(from, to int) []int {
 	return out
 }
 
-// TestAPageThatHasChangedIsServedAnew: rows that moved to it from the page
-// behind would be lost, if they sort before what was served.
+// TestAPageThatHasChangedIsServedAnew: rows that moved to it from a later page
+// would be lost if they sort before the rows already served.
 func TestAPageThatHasChangedIsServedAnew(t *testing.T) {
 	t.Parallel()
 	two := func(first, second []int) []directory.Page[int] {
@@ -302,8 +303,9 @@ func TestAPageThatNeverStaysTheSameEnds(t *testing.T) {
 	}
 }
 
-// TestSiblingsAreNamedOnce, with the first part, and again where they are
-// others by then: a group that moved among them would lose its members.
+// TestSiblingsAreNamedOnce: the first part names them. They are named again
+// only if they have changed, because a group that moved among them would lose
+// its members.
 func TestSiblingsAreNamedOnce(t *testing.T) {
 	t.Parallel()
 	named := []string{"a"}
@@ -325,8 +327,8 @@ func TestSiblingsAreNamedOnce(t *testing.T) {
 	}
 }
 
-// TestARemainderIsOfOneReading: another sync begins with what the vendor says
-// then, whatever an earlier one has left.
+// TestARemainderIsOfOneReading: another sync starts with the vendor's current
+// rows, not with the rest of an earlier sync.
 func TestARemainderIsOfOneReading(t *testing.T) {
 	t.Parallel()
 	p, list := ofNumbers(still), &numbers{sizes: []int{2000}}
@@ -392,7 +394,7 @@ func TestRowsOfOneRankStayTogether(t *testing.T) {
 	}
 }
 
-// TestTokensStayInTheirList: where a source's cursors are plain numbers, those
+// TestTokensStayInTheirList: if a source's cursors are plain numbers, a cursor
 // of users must not move the list of groups.
 func TestTokensStayInTheirList(t *testing.T) {
 	t.Parallel()
@@ -469,7 +471,7 @@ func (l *largeRows) Users(_ context.Context, cursor string) (directory.Page[dire
 	return page, nil
 }
 
-// FuzzSizes: what a row is said to take at most is what it takes at most.
+// FuzzSizes: no row is larger than its computed bound.
 func FuzzSizes(f *testing.F) {
 	f.Add("a", "Ann", "ann@example.com", "ACTIVE", "x", 3, true)
 	f.Add(strings.Repeat("i", directory.MaxID), strings.Repeat("\xffa", 3000), strings.Repeat("é", 3000), "\x00", strings.Repeat("k", 300), 40, false)

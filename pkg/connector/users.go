@@ -70,7 +70,7 @@ func userResource(u *directory.User) (*v2.Resource, error) {
 		rs.WithUserLogin(clean(u.Login)),
 		rs.WithAccountType(account),
 		// Older readers look at the trait, and the SDK writes ENABLED into a
-		// trait without a status, whatever the resource's status is.
+		// trait without a status, regardless of the resource's status.
 		rs.WithDetailedStatus(traitState, detail), //nolint:staticcheck // see above
 	}
 	for _, email := range u.Emails {

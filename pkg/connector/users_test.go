@@ -9,7 +9,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// C1 matches accounts of one person by the employee's number.
+// C1 matches a person's accounts by the employee number.
 func TestAnEmployeeNumberReachesC1(t *testing.T) {
 	for number, want := range map[string][]string{"7": {"7"}, " ": nil, "": nil} {
 		resource, err := userResource(&directory.User{ID: "1", DisplayName: "Ann Lee", EmployeeID: number})

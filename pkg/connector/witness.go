@@ -21,10 +21,10 @@ const (
 	maxAsked = 20
 )
 
-// witness compares the groups in users' own rows (directory.User.Groups) with the
-// lists of groups and of their members. It excludes what vendors list in different
-// ways: groups that are built in or of one user, accounts that cannot be used, such
-// as those of invited people, and accounts of programs.
+// witness compares the groups in users' own rows (directory.User.Groups) with
+// the lists of groups and of their members. It excludes entries that vendors
+// list in different ways: built-in groups and groups of one user, accounts that
+// cannot be used, such as invited ones, and accounts of programs.
 type witness struct {
 	// groups are the groups that rows name, by the fingerprint of their ids.
 	groups map[uint64]*namedGroup
@@ -33,7 +33,7 @@ type witness struct {
 	// stated counts the memberships in groups, witnesses the rows that state some.
 	stated, witnesses int
 	// off is set if there are too many memberships, done if the comparison has
-	// been made or is under way.
+	// been made or is in progress.
 	off, done bool
 }
 
@@ -146,8 +146,8 @@ type contradictions struct {
 	stated int
 	// missing has, for each group, the users who name it and are not in its list.
 	missing map[string][]uint32
-	// unlisted are the groups that rows name and no list has, sorted by how many
-	// users name them.
+	// unlisted are the groups that rows name but no list has, sorted by the
+	// number of users that name them.
 	unlisted []string
 }
 
@@ -161,7 +161,7 @@ func (w *witness) contradictions(listed map[uint64]struct{}) contradictions {
 		}
 		missing := g.missing()
 		if len(missing) == len(g.users) && 10*len(missing) >= 9*w.witnesses {
-			continue // it is the group of everybody, whose list vendors may leave empty
+			continue // the group of all users, whose list vendors may leave empty
 		}
 		out.stated += len(g.users)
 		if len(missing) > 0 {

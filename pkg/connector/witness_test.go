@@ -17,8 +17,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/directory"
 )
 
-// reread is a vendor that is read a second time: it counts what is asked, and
-// fails a first time where it is told to.
+// reread is a vendor that is read a second time. It counts the requests, and
+// fails the first time if a test sets that.
 type reread struct {
 	memory.Source
 	asked  []string
@@ -92,16 +92,16 @@ func listsOf(lines ...string) map[string][]directory.Member {
 	return lists
 }
 
-// TestRowsAndListsMustNotContradict: a group that nobody lists, or a member whom
-// its list leaves out, loses access in silence. What has changed between two
-// readings must not end a sync.
+// TestRowsAndListsMustNotContradict: a group that no list has, or a member
+// missing from its list, loses access in silence. A change between two readings
+// must not end a sync.
 func TestRowsAndListsMustNotContradict(t *testing.T) {
 	t.Parallel()
 	rows := []string{"ann: g1 g2 all", "bob: g1 all", "cyd: g1 all", "dan:"}
 	lists := []string{"g1: ann bob cyd dan", "g2: ann", "all:"}
 	for name, test := range map[string]struct {
 		rows, lists []string // as they are read first
-		again       []string // rows on a second reading, where they differ
+		again       []string // rows on a second reading, if they differ
 		lists2      []string // and lists
 		groups2     string   // one more group on a second reading
 		fails       map[string]codes.Code
@@ -203,7 +203,7 @@ func TestRowsAndListsMustNotContradict(t *testing.T) {
 	}
 }
 
-// TestAWitnessNeedsTheWholeSync: a process that saw a part of it knows nothing.
+// TestAWitnessNeedsTheWholeSync: a process that saw only a part knows nothing.
 func TestAWitnessNeedsTheWholeSync(t *testing.T) {
 	t.Parallel()
 	rows := directory.Page[directory.User]{Rows: rowsOf("ann: g1 g9")}
