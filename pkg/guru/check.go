@@ -21,7 +21,7 @@ import (
 // step for ever, and the success of the first step would hide an outage at the
 // third.
 func (s *Source) Check(ctx context.Context) error {
-	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
+	s.client.DropPrefetched() // a sync may begin; one in progress loses no rows
 	steps := []func(context.Context) error{s.checkToken, s.checkUsers, s.checkGroups}
 	if s.usersAlone {
 		steps = steps[:2]
@@ -58,8 +58,8 @@ func (s *Source) checkGroups(ctx context.Context) error {
 	return err
 }
 
-// maxCheckAge is how long a step that passed is not repeated. It is longer than the
-// longest wait between two tries (60 s).
+// maxCheckAge is the time for which a passed step is not repeated. It is longer
+// than the longest wait between two tries (60 s).
 const maxCheckAge = 5 * time.Minute
 
 // progress counts the steps that the last check passed, if a retry may heal it.

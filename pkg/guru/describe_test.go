@@ -14,7 +14,7 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Whoever checks the settings sees whose token it is.
+// A user who checks the settings sees who owns the token.
 func TestDescribeSaysWhoseTokenItIs(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

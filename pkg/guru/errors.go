@@ -55,14 +55,14 @@ func explain(status int) rest.Advice {
 	}
 }
 
-// What a row may have or lack.
+// The faults of a row.
 var (
 	errIDKind = errors.New("has an id that is not a text")
 	errNoKey  = errors.New("lacks an id and an e-mail address")
 )
 
-// badRow is the Internal error of a row that cannot be understood; no row is left
-// out. The index counts from 0, and fault says what the row has or lacks.
+// badRow is the Internal error of a row that cannot be understood; no row is
+// skipped. The index counts from 0, and fault states what the row has or lacks.
 func badRow(a *rest.Answer, page, index int, fault error) error {
 	return a.Errorf(codes.Internal, rest.Advice{
 		Cause: "Guru's API does not answer as documented",

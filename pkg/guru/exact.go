@@ -13,9 +13,9 @@ var names = []string{
 	"userAttributes", "BILLING_TYPE", "name", "groupIdentifier", "modifiable", "numberOfMembers", "group", "type", "tokenType", "team", "singleUser", "groups",
 }
 
-// exactNames renames the fields of a JSON text whose names differ from one of the
-// names only in letter case. encoding/json would take them for the field of that
-// name: a second field STATUS would become everybody's status.
+// exactNames renames the fields of a JSON text whose names differ from one of
+// the names only in letter case. encoding/json would read them as the field of
+// that name: a second field STATUS would overwrite each user's status.
 func exactNames(text []byte) []byte {
 	out := text
 	for i := bytes.IndexByte(text, '"'); i >= 0 && i < len(text); {

@@ -71,14 +71,15 @@ func (s *Source) groupPage(rows []groupRow, next cursor) directory.Page[director
 	return page
 }
 
-// missedGroups reads a page of groups and returns the groups that groups/usergroups
-// lacks. All that is documented says that both are the same list, so a difference
-// is logged. groups/usergroups may leave out the groups that Guru makes itself: the
-// group of all members and those of a single user.
+// missedGroups reads a page of groups and returns the groups that
+// groups/usergroups lacks. According to the documentation both are the same
+// list, so a difference is logged. groups/usergroups may leave out the groups
+// that Guru makes itself: the group of all members and the groups of a single
+// user.
 //
-// A list of groups that Guru refuses at its first page does not end the sync,
-// because groups/usergroups has answered. Any other error does: groups would come
-// and go from sync to sync.
+// If Guru refuses the first page of a list of groups, the sync does not end,
+// because groups/usergroups has answered. Any other error ends it: otherwise
+// groups would come and go from sync to sync.
 func (s *Source) missedGroups(ctx context.Context, at cursor) ([]groupRow, cursor, error) {
 	rows, next, err := s.groups.read(ctx, s.client, at)
 	if err != nil {
@@ -153,7 +154,7 @@ func (s *Source) firstGroups(ctx context.Context, read func(cursor) (directory.P
 	page, err := read(s.groups.start(viaGroups))
 	if err != nil {
 		if rest.StatusOf(first) == http.StatusForbidden {
-			err, first = first, err // what the user may not read is the cause
+			err, first = first, err // the missing permission is the cause
 		}
 		return page, fmt.Errorf("neither of Guru's lists of groups can be read: %w; and: %v", err, first) //nolint:errorlint // one code is enough
 	}
@@ -274,8 +275,8 @@ type groupRow struct {
 	SingleUser      rest.Bool `json:"singleUser"`
 }
 
-// builtIn reports whether the group is that of all members. A group that the team
-// made may have the same identifier, but is modifiable.
+// builtIn reports whether the group is the group of all members. A group that
+// the team made may have the same identifier, but is modifiable.
 func (r *groupRow) builtIn() bool {
 	return r.GroupIdentifier.Trim() == allMembers && !r.Modifiable.Value
 }

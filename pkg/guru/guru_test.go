@@ -32,11 +32,11 @@ const (
 	testToken = "s3cret-token-of-the-admin"
 )
 
-// answers maps what is asked for below the prefix, such as
-// "members?token=page 2", to what is answered.
+// answers maps a request below the prefix, such as "members?token=page 2", to
+// its answer.
 type answers map[string]http.HandlerFunc
 
-// vendor is a Guru on loopback that answers as a test tells it to.
+// vendor is a Guru on loopback with answers that a test sets.
 type vendor struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -75,7 +75,7 @@ func (v *vendor) set(changes answers) {
 	maps.Copy(v.answers, changes)
 }
 
-// requests are what was asked since the last call.
+// requests returns the requests since the last call.
 func (v *vendor) requests() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -361,7 +361,8 @@ func TestEmptyLists(t *testing.T) {
 	rows := []struct {
 		name   string
 		answer http.HandlerFunc
-		// What each list says, on its first page and on a later one.
+		// Whether each list accepts the answer, on its first page and on a
+		// later one.
 		usersFirst, usersLater, groupsFirst, groupsLater, membersFirst, membersLater bool
 	}{
 		{"204", noContent, false, false, false, false, true, false},
@@ -452,7 +453,7 @@ func TestTheOtherPathOfGroups(t *testing.T) {
 				t.Errorf("asked for %q, want %q", asked, want)
 			}
 
-			// Where neither path serves, the error tells of both.
+			// If neither path works, the error names both.
 			v = newVendor(t, answers{"groups/usergroups": r.answer, "groups": reply(403, `{"message":"Forbidden access to the resource"}`)})
 			_, err = v.source(t, rest.Options{}).groupsOf(t)
 			if r.falls {
@@ -494,9 +495,9 @@ func TestARefusalOfOnePathIsJudgedByTheOther(t *testing.T) {
 	}
 }
 
-// TestGroupsThatOnlyTheOtherPathLists: groups that are missing from a list take
-// the access of their members away. Groups that Guru keeps by itself are none
-// of the team's own.
+// TestGroupsThatOnlyTheOtherPathLists: a group that is missing from a list
+// revokes its members' access. Groups that Guru maintains are not the team's
+// own.
 func TestGroupsThatOnlyTheOtherPathLists(t *testing.T) {
 	t.Parallel()
 	own := []string{
@@ -581,8 +582,8 @@ func TestGroupsThatOnlyTheOtherPathLists(t *testing.T) {
 	}
 }
 
-// TestTheGroupsAreOfBothPathsInAnyProcess: on AWS Lambda the last page may be
-// read where the first is not known.
+// TestTheGroupsAreOfBothPathsInAnyProcess: on AWS Lambda, a process may read
+// the last page without knowing the first.
 func TestTheGroupsAreOfBothPathsInAnyProcess(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, answers{
@@ -626,8 +627,8 @@ func TestAnAnnouncedPageThatIsEmptyOnce(t *testing.T) {
 	}
 }
 
-// TestAnAnnouncedPageThatNeverComes: a list whose second reading brings less
-// than the first is not whole, however it says so.
+// TestAnAnnouncedPageThatNeverComes: if a second reading of a list brings fewer
+// rows than the first, the list is not whole, even if it says so.
 func TestAnAnnouncedPageThatNeverComes(t *testing.T) {
 	t.Parallel()
 	for name, none := range map[string]http.HandlerFunc{"204": reply(http.StatusNoContent, ""), "[]": say("[]")} {
@@ -892,14 +893,14 @@ func TestTheNextPageIsAskedForAhead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-asked // while nobody has asked the source for it
+	<-asked // before a call to the source requests it
 	if next, err := s.Users(context.Background(), first.Next); err != nil || len(next.Rows) != 1 {
 		t.Error(next, err)
 	}
 }
 
-// TestPagesAreAskedForWhileOneIsStored shows that Guru's answers follow on
-// each other while nobody reads them, each asked for once.
+// TestPagesAreAskedForWhileOneIsStored checks that Guru's pages are prefetched
+// one after the other while no caller reads them, each once.
 func TestPagesAreAskedForWhileOneIsStored(t *testing.T) {
 	t.Parallel()
 	asked := make(chan struct{})
@@ -933,7 +934,7 @@ func TestPagesAreAskedForWhileOneIsStored(t *testing.T) {
 	}
 }
 
-// TestLargePagesWaitToBeRead shows that answers far above Guru's page sizes do
+// TestLargePagesWaitToBeRead checks that answers far above Guru's page sizes do
 // not pile up in memory.
 func TestLargePagesWaitToBeRead(t *testing.T) {
 	t.Parallel()
@@ -955,7 +956,7 @@ func TestLargePagesWaitToBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A page that has been read has told all that it was going to tell.
+	// Read the page first: any prefetch that follows from it has then begun.
 	at, err := s.users.parse(first.Next)
 	if err != nil {
 		t.Fatal(err)
@@ -964,7 +965,7 @@ func TestLargePagesWaitToBeRead(t *testing.T) {
 	if err != nil || len(rows) != 2 {
 		t.Fatal(rows, err)
 	}
-	// Had the third been asked for already, this would be the second request.
+	// If the third page had been prefetched, this would be its second request.
 	if _, _, err := s.users.fetch(context.Background(), s.client, next); status.Code(err) != codes.Unavailable {
 		t.Errorf("the third page was asked for before: %v", err)
 	}

@@ -72,9 +72,9 @@ func TestNextToken(t *testing.T) {
 	}
 }
 
-// FuzzLink: no panic, no hang; beside an error there is no token, and a token
-// is bounded. Whatever token a vendor puts into a documented header is the
-// token that is sent back, with any other links around it.
+// FuzzLink: no header causes a panic or a hang. With an error there is no
+// token, and a token is bounded. Any token in a documented header is sent back
+// unchanged, with any other links around it.
 func FuzzLink(f *testing.F) {
 	for _, seed := range []string{
 		`< https://api.getguru.com/api/v1/members?token=xsfw9 >; rel="next-page"`,

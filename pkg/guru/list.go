@@ -20,8 +20,9 @@ const (
 	// maxPages ends a walk over a list without end. At Guru's page sizes it is a
 	// quarter of a million users, or half a million members of one group.
 	maxPages = 5_000
-	// maxRestarts is how often a walk begins again because Guru no longer knows
-	// its paging token or sends no rows. How long tokens live is not documented.
+	// maxRestarts is how often a walk may restart because Guru no longer knows
+	// its paging token or sends no rows. The lifetime of tokens is not
+	// documented.
 	maxRestarts = 1
 	// maxRepeats is how often the same rows may repeat under new tokens before
 	// the walk counts as endless. A page that comes twice does no harm.
@@ -45,7 +46,7 @@ type list[T any] struct {
 	key func(T) string
 }
 
-// route says by which of its two paths a walk reads the list of groups.
+// route is the path, one of two, by which a walk reads the list of groups.
 type route int
 
 const (
@@ -64,7 +65,7 @@ type cursor struct {
 	Page int `json:"page"`
 	// Token is Guru's paging token, empty for page 1.
 	Token []byte `json:"token,omitempty"`
-	// Restarts counts how often the walk began again.
+	// Restarts counts the restarts of the walk.
 	Restarts int `json:"restarts,omitempty"`
 	// Tokens detects a cycle of tokens, Rows one of rows. Repeats counts the
 	// pages whose rows had come before.
@@ -112,7 +113,7 @@ func (l list[T]) read(ctx context.Context, client *rest.Client, c cursor) ([]T, 
 	if err != nil {
 		return nil, cursor{}, err
 	}
-	if endsEarly(rows, c) { // its rows may have been deleted: a second reading tells
+	if endsEarly(rows, c) { // its rows may have been deleted: a second reading shows that
 		ctxzap.Extract(ctx).Warn("Guru announced a page but sent none: reading the list again", zap.Int("page", c.Page))
 		again := l.start(c.Route)
 		again.Restarts = c.Restarts + 1
@@ -144,7 +145,7 @@ func (l list[T]) prefetch(ctx context.Context, ask func(context.Context, rest.Re
 	ask(ctx, l.request(at), func(a *rest.Answer) {
 		token, err := nextToken(a.Header.Values("Link"))
 		if err != nil || token == "" || len(a.Body) > maxPrefetchBody {
-			return // read reports what is wrong with the page
+			return // read reports the fault of the page
 		}
 		at.Token = []byte(token)
 		l.prefetch(ctx, ask, at)
@@ -197,7 +198,7 @@ func (l list[T]) fetch(ctx context.Context, client *rest.Client, c cursor) ([]T,
 	return rows, next, nil
 }
 
-// sequence tells whether this process has read all pages of a list.
+// sequence records whether this process has read all pages of a list.
 type sequence struct {
 	// at is the cursor of the page that was read last, next the cursor after it,
 	// empty after the last page.

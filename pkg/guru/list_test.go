@@ -30,8 +30,8 @@ func TestACursorComesBackAsItWas(t *testing.T) {
 	}
 }
 
-// TestACursorOfAnotherPlaceIsRefused: what was read from a damaged checkpoint
-// must not skip rows.
+// TestACursorOfAnotherPlaceIsRefused: a cursor from a damaged checkpoint must
+// not skip rows.
 func TestACursorOfAnotherPlaceIsRefused(t *testing.T) {
 	t.Parallel()
 	token := []byte("t")

@@ -16,8 +16,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// Members implements directory.Source. A member may be missing in the list of
-// users: somebody may have joined after that was read.
+// Members implements directory.Source. A member may be missing from the list of
+// users if the account was added after that list was read.
 func (s *Source) Members(ctx context.Context, groupID, text string) (directory.Page[directory.Member], error) {
 	l := memberList(groupID)
 	at := l.start(unrouted)

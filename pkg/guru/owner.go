@@ -12,15 +12,16 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// owner is the user whose API token this is. The owner is a member of the team, so
-// a list of members without the owner is not complete: Guru shows what the user's
-// rights allow, and answers 200.
+// owner is the user who owns this API token. The owner is a member of the team,
+// so a list of members without the owner is not complete: Guru shows what the
+// user's rights allow, and answers 200.
 type owner struct {
 	mu sync.Mutex
 	// key and id are the owner's, from /whoami. Both are empty if it has not
 	// answered in this process.
 	key, id string
-	// warned is set if the role was warned of since the list began.
+	// warned is set if a warning about the role was logged since the list
+	// began.
 	warned bool
 }
 
@@ -51,8 +52,9 @@ func (o *owner) is(r *userRow) bool {
 	return o.key != "" && r.key == o.key || o.id != "" && r.userID().Value == o.id
 }
 
-// check looks for the owner in a page of members. It fails if the list has ended
-// without the owner. It warns, once a list, of a role that may not see everything.
+// check searches a page of members for the owner. It fails if the list has
+// ended without the owner. It warns, once a list, about a role that may not see
+// everything.
 func (o *owner) check(ctx context.Context, s *Source, rows []userRow, begins bool) error {
 	o.mu.Lock()
 	if begins {

@@ -15,9 +15,8 @@ import (
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
-// TestTheOwnerOfTheTokenIsAMember: a list of members without the user who reads
-// it is a part of the truth, and a sync of it takes away everybody else's
-// access.
+// TestTheOwnerOfTheTokenIsAMember: a list of members without the token's owner
+// is incomplete, and a sync of it revokes the access of all missing users.
 func TestTheOwnerOfTheTokenIsAMember(t *testing.T) {
 	t.Parallel()
 	me := func(user string) string { return `{"tokenType":"API","team":{},"user":` + user + `}` }

@@ -25,9 +25,9 @@ func inMemory(t *testing.T, size simulator.Size, latency time.Duration) (*simula
 	return server, source
 }
 
-// TestASyncTakesAsLongAsTheChainOfUsers shows that the members of all groups
-// are read while the list of users is, which nothing can shorten: each of its
-// answers names the next. The time is the bubble's.
+// TestASyncTakesAsLongAsTheChainOfUsers checks that the members of all groups
+// are read during the list of users. That list cannot be shortened, because
+// each of its answers names the next. The bubble's clock measures the time.
 func TestASyncTakesAsLongAsTheChainOfUsers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,8 +102,8 @@ func TestASyncTakesAsLongAsTheChainOfUsers(t *testing.T) {
 	})
 }
 
-// TestASyncAfterAnotherReadsMembersAnew shows that whoever leaves a group after
-// a sync has ended early is not in it in the next sync of the same process.
+// TestASyncAfterAnotherReadsMembersAnew checks that a user who leaves a group
+// after an aborted sync is not a member in the next sync of the same process.
 func TestASyncAfterAnotherReadsMembersAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ func TestUserRows(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name, row string
-		// id is empty where the row is an error.
+		// id is empty if the row is an error.
 		id, display, login, detail, userID, status string
 		disabled, service                          bool
 	}{
@@ -140,8 +140,8 @@ func TestARowsTokenIsNeverCopied(t *testing.T) {
 	}
 }
 
-// TestARowNamesItsGroups: what cannot be read of them says nothing, and is no
-// reason to fail a row.
+// TestARowNamesItsGroups: groups in a row that cannot be read state nothing,
+// and do not fail the row.
 func TestARowNamesItsGroups(t *testing.T) {
 	t.Parallel()
 	for groups, want := range map[string][]string{
@@ -290,7 +290,8 @@ func TestFieldNamesAreExact(t *testing.T) {
 	}
 }
 
-// TestTwoAccountsAreNeverOne: what one may do, the other would seem to.
+// TestTwoAccountsAreNeverOne: otherwise one account would seem to have the
+// other's access.
 func TestTwoAccountsAreNeverOne(t *testing.T) {
 	t.Parallel()
 	row := func(id, userID string) string {
@@ -330,9 +331,9 @@ func TestTwoAccountsAreNeverOne(t *testing.T) {
 	}
 }
 
-// TestEveryShapeOfTheTwoLists pairs the shapes that rows of the list of members
-// are known or likely to have with those of a group's members: the member is
-// the user, or an id that no user has, which ends a sync.
+// TestEveryShapeOfTheTwoLists pairs the known and the likely forms of rows in
+// the list of members with those in a group's list of members. The member must
+// be the user, or an id that no user has, which ends a sync.
 func TestEveryShapeOfTheTwoLists(t *testing.T) {
 	t.Parallel()
 	const uuid = "7f6b1a52-1111-4222-8333-444455556666"

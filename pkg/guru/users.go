@@ -109,7 +109,7 @@ func (g *ownGroups) UnmarshalJSON(b []byte) error {
 	var rows []struct {
 		ID string `json:"id"`
 	}
-	_ = json.Unmarshal(b, &rows) // what cannot be read leaves an id empty, or no rows
+	_ = json.Unmarshal(b, &rows) // an unreadable value leaves an id empty, or no rows
 	ids := make([]string, len(rows))
 	readable := true
 	for i := range rows {
@@ -134,8 +134,8 @@ func (r *userRow) who() *account {
 }
 
 // validate sets the row's key, or returns an error that reads as the end of a
-// sentence. A row without an account is one: its user would look enabled although
-// the status is unknown.
+// sentence. A row without an account is an error: its user would look enabled
+// although the status is unknown.
 func (r *userRow) validate() error {
 	who := r.who()
 	if who.Status.Invalid || r.Status.Invalid {
@@ -201,8 +201,8 @@ func lowerASCII(r rune) rune {
 // walk over the list of members has seen in this process, with 16 bytes each.
 type accounts struct {
 	mu sync.Mutex
-	// seen maps the fingerprint of a key to that of the user id, with the lowest
-	// bit set, or else to that of the address before lowering.
+	// seen maps the fingerprint of a key to the fingerprint of the user id,
+	// with the lowest bit set, or else of the address before lowering.
 	seen map[uint64]uint64
 	sequence
 }
