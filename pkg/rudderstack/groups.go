@@ -141,9 +141,9 @@ func decodeGroup[T any](a *rest.Answer, c *collection[T], id string) (T, error) 
 	return row, nil
 }
 
-// vanished decides what a 404 of a group that was listed means. It returns nil if
-// the list does not have the group any more. Otherwise the error is
-// FailedPrecondition, because the SDK would take NotFound for "no members".
+// vanished decides what a 404 of a listed group means. It returns nil if the
+// list no longer has the group. Otherwise the error is FailedPrecondition,
+// because the SDK would read NotFound as "no members".
 func (s *Source) vanished(ctx context.Context, id string, notFound error) error {
 	listed, err := s.known.has(ctx, s, id, s.now())
 	if err != nil {
@@ -169,9 +169,10 @@ type groupIDs struct {
 	loaded time.Time
 	// ids are sorted fingerprints, 8 bytes a group.
 	ids []uint64
-	// rest is the walk of a load that failed, for the next load; stopped is when
-	// it failed, and found are the ids that it brought. A load that always began
-	// anew would never end at a vendor that refuses every third request.
+	// rest is the walk of a load that failed, for the next load; stopped is
+	// when it failed, and found are the ids that it read. If each load started
+	// again from the first row, it would never end at a vendor that refuses
+	// every third request.
 	rest    *walk
 	stopped time.Time
 	found   []uint64
@@ -180,8 +181,8 @@ type groupIDs struct {
 const (
 	// maxSetAge is how old the set may be when it classifies a member.
 	maxSetAge = 2 * time.Minute
-	// maxStopped is how long a failed load can be continued: longer than the
-	// longest pause of a sync.
+	// maxStopped is the time for which a failed load can be continued. It is
+	// longer than the longest pause of a sync.
 	maxStopped = 90 * time.Minute
 )
 
@@ -240,8 +241,8 @@ func (g *groupIDs) forget(ctx context.Context) {
 	}
 }
 
-// noGroupsAt is noGroups for an error of a walk over /Groups. Only the first request
-// can tell that there are no groups: later ones have seen some.
+// noGroupsAt is noGroups for an error of a walk over /Groups. Only the first
+// request can show that there are no groups: later ones have seen some.
 func (s *Source) noGroupsAt(ctx context.Context, w walk, err error) (bool, error) {
 	if !w.begins() {
 		return false, s.groupsFailed(err)

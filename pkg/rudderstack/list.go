@@ -104,8 +104,8 @@ func decodeList[T any](a *rest.Answer, c *collection[T], place string) (page[T],
 }
 
 // saysMore reports whether a list without rows has an error, or has rows in an
-// attribute of another name, such as Users. Taken for an empty list, such an answer
-// would revoke everybody's access.
+// attribute of another name, such as Users. If such an answer passed for an
+// empty list, it would revoke every user's access.
 func saysMore(body []byte) bool {
 	var attributes map[string]json.RawMessage
 	if json.Unmarshal(body, &attributes) != nil {
@@ -158,9 +158,9 @@ type read[T any] struct {
 	total int
 }
 
-// readPage reads the next page of a walk over a collection, and prefetches the pages
-// after it. If the server refuses the collection's parameters, it makes a second
-// request, and the walk goes on without them.
+// readPage reads the next page of a walk over a collection, and prefetches the
+// pages after it. If the server refuses the collection's parameters, it makes a
+// second request, and the walk continues without them.
 func readPage[T any](ctx context.Context, s *Source, c *collection[T], w walk) (read[T], error) {
 	place := fmt.Sprintf("the page at startIndex %d", w.Start)
 	p, err := fetch(ctx, s, c, w.query(c.query), place)
@@ -188,14 +188,15 @@ func readPage[T any](ctx context.Context, s *Source, c *collection[T], w walk) (
 }
 
 const (
-	// maxPrefetch is how many pages are prefetched.
+	// maxPrefetch is the number of pages to prefetch.
 	maxPrefetch = 8
 	// prefetchBytes bounds their bodies, estimated from the last page.
 	prefetchBytes = 4 << 20
 )
 
-// prefetch prefetches the pages that the walk will read next if the server goes on
-// as it does: none beyond the total, and only one if the others are uncertain.
+// prefetch prefetches the walk's next pages, on the assumption that the server
+// pages as before: none beyond the total, and only one if the others are
+// uncertain.
 func prefetch[T any](ctx context.Context, s *Source, c *collection[T], step step, p page[T]) {
 	next := step.next
 	for n := min(maxPrefetch, max(1, prefetchBytes/(p.bytes+1))); n > 0 && next.Start < p.total; n-- {

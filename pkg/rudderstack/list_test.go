@@ -20,8 +20,8 @@ import (
 
 const listOpen = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":1,"Resources":[`
 
-// What is not a list must not pass for an empty one: that takes everything
-// away from everybody.
+// An answer that is not a list must not pass for an empty one: that would
+// revoke every user's access.
 func TestOnlyAListIsAList(t *testing.T) {
 	for _, test := range []struct {
 		name, body string
@@ -107,8 +107,8 @@ func TestAListOfNoneIsATruth(t *testing.T) {
 	}
 }
 
-// answers makes answers with a body of one's own out of one that came over
-// HTTP, which knows what not to show in an error.
+// answers returns a function that puts another body into an answer that came
+// over HTTP. Such an answer knows which secrets an error must hide.
 func answers(t testing.TB) func(body []byte) *rest.Answer {
 	t.Helper()
 	var one rest.Answer
@@ -348,7 +348,8 @@ func FuzzCursor(f *testing.F) {
 			}
 			return
 		}
-		// Whatever the place, a page either moves it to a valid one or fails.
+		// From any position, a page either moves the walk to a valid one or
+		// fails.
 		for _, ids := range [][]uint64{nil, {1}, {7, 8, 9}, w.Recent} {
 			for _, total := range []int{-1, 0, 1, 1000} {
 				if step, err := w.advance(ids, total); err == nil && !step.done && !step.next.valid() {

@@ -205,7 +205,7 @@ func (s *Source) askedMembers(ctx context.Context, id string) (memberRows, error
 	rows, err := rest.Get(ctx, s.client, rest.Request{
 		Path: []string{groupsPath, id}, Query: url.Values{"attributes": {"members"}}, Item: true,
 	}, func(a *rest.Answer) (memberRows, error) {
-		row, err := rest.JSON[membersRow](a) // which may lack the id: it was not asked for
+		row, err := rest.JSON[membersRow](a) // the id may be missing: it was not requested
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +217,7 @@ func (s *Source) askedMembers(ctx context.Context, id string) (memberRows, error
 	if code := status.Code(err); passing(err) || code == codes.Unauthenticated || code == codes.Internal {
 		return nil, err
 	}
-	return rows, nil // the server refuses the parameter, or has nothing to say
+	return rows, nil // the server refuses the parameter, or states nothing
 }
 
 // noneListed is called if the list of groups with their members has none. It fails
@@ -254,7 +254,7 @@ type listLimit struct {
 const (
 	// minLimit and maxLimit enclose the limits of known servers.
 	minLimit, maxLimit = 10, 10_000
-	// limitProbes is how many groups of one size are read by their ids.
+	// limitProbes is the number of groups of one size to read by their ids.
 	limitProbes = 3
 )
 

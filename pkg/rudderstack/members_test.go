@@ -45,7 +45,8 @@ func TestMembershipsCostARequestForEach95Groups(t *testing.T) {
 	}
 }
 
-// Both ways to the members tell the same truth, whatever a member looks like.
+// Both ways to the members must give the same result for every form of a
+// member.
 func TestAMemberIsClassifiedTheSameOnBothWays(t *testing.T) {
 	for _, test := range []struct {
 		member string
@@ -124,8 +125,8 @@ func TestAMemberThatCannotBeUnderstoodIsAnError(t *testing.T) {
 	}
 }
 
-// A number or a text where the members belong may count or describe them. Taken
-// for a member, it would take all the others away.
+// A number or a text in the place of the members may count or describe them. If
+// it passed for a member, it would remove all the others.
 func TestMembersThatAreNoListAreAnError(t *testing.T) {
 	for _, members := range []string{"7", `"seven"`, "true", `{"value":"u1"}`} {
 		t.Run(members, func(t *testing.T) {
@@ -194,8 +195,8 @@ func TestTwoSyncsMayOverlap(t *testing.T) {
 	both.Wait()
 }
 
-// A group that is gone has no members; one that is listed and cannot be read
-// has members that nobody knows.
+// A deleted group has no members. A listed group that cannot be read has
+// unknown members.
 func TestAGroupThatIsNotFoundMustBeGoneFromTheList(t *testing.T) {
 	server := &scim{groups: ids("g", 3), members: map[string][]string{}}
 	source := server.start(t)
@@ -301,8 +302,8 @@ func benchmarkDecode[T any](b *testing.B, rows []string, c *collection[T], use f
 	}
 }
 
-// A vendor that refuses every third request, or answers slowly, must not keep
-// a sync for ever at telling users from groups.
+// At a vendor that refuses every third request, or answers slowly, a sync must
+// still finish telling users from groups.
 func TestTheSetOfGroupsIsLoadedInTheEnd(t *testing.T) {
 	t.Parallel()
 	now, asked, refused := time.Unix(1e9, 0), 0, false

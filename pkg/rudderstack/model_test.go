@@ -13,15 +13,15 @@ import (
 type model struct {
 	// rows are fingerprints of ids in the order of the server.
 	rows []uint64
-	// key is what the server sorts by. Rows of one key are in another order at
-	// each request; nil for an order that is always the same.
+	// key is the server's sort key. Rows with the same key are in another order
+	// at each request. nil means that the order is always the same.
 	key map[uint64]int
-	// windows says how the server reads startIndex; see windows.
+	// windows names the way in which the server reads startIndex; see windows.
 	windows string
 	// limit is the longest page.
 	limit int
-	// total says what totalResults counts: the list ("right"), the rows of the
-	// page ("page"), or that there is none ("none").
+	// total names what totalResults counts: the list ("right"), the rows of the
+	// page ("page"), or nothing ("none").
 	total string
 	// before is called ahead of each request with its number from 1.
 	before func(m *model, request int)
@@ -116,8 +116,8 @@ func (v verdict) String() string {
 
 var errEndless = errors.New("the walk does not end")
 
-// walk reads the list as the source does. Whoever was there all along must be
-// in the result.
+// walk reads the list as the source does. Every row that existed throughout
+// must be in the result.
 func (m *model) walk(t *testing.T) verdict {
 	t.Helper()
 	missing := map[uint64]bool{}
@@ -171,17 +171,17 @@ func numbers(n int) []uint64 {
 	return out
 }
 
-// mostRefused is how many percent of the walks may be refused.
+// mostRefused returns the largest percentage of walks that may be refused.
 func mostRefused(windows, total string) float64 {
 	switch {
 	case windows == "aligned":
-		return 100 // it is what must happen to every list longer than a page
+		return 100 // every list longer than a page must be refused
 	case windows == "late":
 		return 60 // a short list cannot be told from one that has changed
 	case windows == "clamped":
 		return 8 // a list of exactly 50 or 100 rows looks cut off at a limit
 	case total == "none":
-		return 5 // nobody can tell an empty list from a failure there
+		return 5 // an empty list looks like a failure there
 	default:
 		return 1
 	}
@@ -303,8 +303,8 @@ func TestChangesOfARealListAndRowsThatSortAlike(t *testing.T) {
 	}
 }
 
-// A server that keeps to RFC 7644 is read right, whatever its maximum and the
-// length of the list, in ⌈(n-5)/95⌉+1 requests for pages of 100.
+// The walk reads a server that follows RFC 7644 correctly, with any maximum and
+// any length of the list, in ⌈(n-5)/95⌉+1 requests for pages of 100.
 func TestAServerThatKeepsToTheStandardNeverFails(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 4, 5, 6, 49, 50, 51, 99, 100, 101, 102, 195, 196, 299, 300, 1000, 1001, 10_000} {
 		for _, limit := range []int{4, 7, 50, 99, 100, 101, 1000} {
@@ -320,7 +320,7 @@ func TestAServerThatKeepsToTheStandardNeverFails(t *testing.T) {
 	}
 }
 
-// requestsFor is what a list of n rows costs.
+// requestsFor returns the number of requests for a list of n rows.
 func requestsFor(n int) int {
 	if n == 0 {
 		return 1
@@ -328,7 +328,7 @@ func requestsFor(n int) int {
 	return max(2, (n-5+94)/95+1)
 }
 
-// RFC 7644 allows fewer rows than asked for, on any page.
+// RFC 7644 allows fewer rows than requested, on any page.
 func TestPagesOfAnyLengthLoseNobody(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 3))
@@ -371,8 +371,8 @@ func TestManyChangesLoseNobody(t *testing.T) {
 	}
 }
 
-// A list by date of change moves a row that is touched to its end, also one of
-// those that the walk goes by.
+// A list sorted by date of change moves a changed row to its end, even a row
+// that the walk uses to find its position.
 func TestRowsThatMoveToTheEndMisleadNobody(t *testing.T) {
 	var sum verdict
 	for seed := range uint64(400) {
@@ -397,8 +397,8 @@ func TestRowsThatMoveToTheEndMisleadNobody(t *testing.T) {
 	}
 }
 
-// A server without a stable order cannot be read, but now and then it can seem
-// so: then the total tells.
+// A server without a stable order cannot be read, but now and then it seems to
+// be stable. The total then shows the fault.
 func TestAnOrderThatChangesNeverLosesRowsInSilence(t *testing.T) {
 	for name, order := range map[string]func(random *rand.Rand, rows []uint64){
 		"turned": func(random *rand.Rand, rows []uint64) {
@@ -435,9 +435,9 @@ func TestAnOrderThatChangesNeverLosesRowsInSilence(t *testing.T) {
 	}
 }
 
-// Search engines count no further than to a round number, and some servers
-// count other rows. Where that falls on the end of a page, the list seems to
-// be complete.
+// Search engines stop counting at a round number, and some servers count other
+// rows. If that number falls on the end of a page, the list seems to be
+// complete.
 func TestATotalEndsNoWalk(t *testing.T) {
 	for _, total := range []int{1, 5, 95, 100, 200, 500, 1000} {
 		for _, limit := range []int{50, 100, 1000} {

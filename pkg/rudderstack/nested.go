@@ -13,7 +13,7 @@ type memberKind int
 const (
 	kindUser memberKind = iota
 	kindGroup
-	// kindUnstated: the member is a group if its id is that of a group.
+	// kindUnstated: the member is a group if a listed group has its id.
 	kindUnstated
 	// kindUnknown: the member is neither a user nor a group.
 	kindUnknown
@@ -45,13 +45,14 @@ func (m *memberRow) kind() memberKind {
 	return kindUnstated
 }
 
-// uniqueID is the length from which an id cannot be that of both a user and a group.
+// uniqueID is the length from which a user and a group cannot share an id.
 // RudderStack's ids have 27 characters.
 const uniqueID = 16
 
-// member converts a row. A member of an unstated kind is a group if its id is that
-// of a listed group, and a user otherwise. If such an id is short, it may be that of
-// a user as well, because a server may number each of its tables; that is an error.
+// member converts a row. A member of an unstated kind is a group if a listed
+// group has its id, and a user otherwise. If such an id is short, a user may
+// have it too, because a server may number each of its tables; that is an
+// error.
 func (s *Source) member(ctx context.Context, group string, row *memberRow) (directory.Member, error) {
 	member := directory.Member{ID: row.Value, IsGroup: row.kind() == kindGroup}
 	if row.kind() != kindUnstated {

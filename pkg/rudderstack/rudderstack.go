@@ -87,7 +87,7 @@ func New(ctx context.Context, cfg *config.Rudderstack, opts rest.Options) (*Sour
 // Check implements directory.Source. It reads one user and, if groups are synced,
 // one group.
 func (s *Source) Check(ctx context.Context) error {
-	s.client.DropPrefetched() // a sync may begin; one under way loses no rows by it
+	s.client.DropPrefetched() // a sync may begin; one in progress loses no rows
 	if err := probe(ctx, s, users); err != nil {
 		return err
 	}

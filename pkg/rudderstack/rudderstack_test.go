@@ -165,8 +165,8 @@ func TestGroupsThatVanishMidwayAreAnError(t *testing.T) {
 	}
 }
 
-// Groups that keep their names and lose all their members in silence would
-// take everybody's access through them away.
+// Groups that keep their names but silently lose all members would revoke the
+// members' access.
 func TestMembershipsThatAreNotServedAreAnError(t *testing.T) {
 	t.Parallel()
 	excluded := func(r *http.Request) bool { return r.URL.Query().Has("excludedAttributes") }
@@ -231,9 +231,9 @@ func TestMembershipsThatAreNotServedAreAnError(t *testing.T) {
 	}
 }
 
-// A member that does not say what it is may have the id of a user and of a
-// group, where each table counts its own. To take one for the other would take
-// an access away and give others.
+// A member without a stated kind may have the id of both a user and a group, if
+// each table has its own numbers. A wrong guess would revoke one access and
+// grant others.
 func TestAShortIDOfAGroupIsNotGuessed(t *testing.T) {
 	const long = "2bXkPqR8s7TuVwXyZ0123456789"
 	for _, test := range []struct {
@@ -320,8 +320,8 @@ func TestListsThatCutNothingOffCostFewRequests(t *testing.T) {
 	}
 }
 
-// A group may be on a page twice, and more groups may have to be asked for than
-// a page can have siblings.
+// A page may have a group twice, and there may be more groups to request than a
+// page can have siblings.
 func TestSiblingsAreFewAndHaveNoDuplicates(t *testing.T) {
 	server := &scim{groups: ids("g", 3000), members: map[string][]string{}}
 	for _, id := range server.groups {
@@ -390,8 +390,9 @@ func TestAGroupThatIsAskedForItsMembersMayLackAnID(t *testing.T) {
 	}
 }
 
-// A walk that has to begin again has seen groups: 501 is no "none" there, nor
-// where the ids of groups are asked for, as there is a group that asks.
+// A walk that must restart has seen groups, so 501 does not mean "no groups"
+// there. The same holds when the ids of groups are requested, because some
+// group needs them.
 func TestGroupsThatVanishOnTheWayBackAreAnError(t *testing.T) {
 	t.Parallel()
 	again, err := (&walk{Start: 96, Seen: 100, Full: 100, Recent: []uint64{1}, Began: 150}).again(1)

@@ -25,7 +25,7 @@ import (
 
 const token = "test-token-5d1f"
 
-// scim is a SCIM server on loopback that deviates as told.
+// scim is a SCIM server on loopback with deviations that a test sets.
 type scim struct {
 	mu sync.Mutex
 	// users and groups are the ids listed.
@@ -33,11 +33,11 @@ type scim struct {
 	// members are the JSON values of a group's members; no key for none stated
 	// in the list.
 	members map[string][]string
-	// list changes how a list is answered; nil for as the standard says.
+	// list changes the answer for a list; nil means the standard's answer.
 	list func(ask ask) answer
 	// before is called ahead of each answer.
 	before func(path string, query url.Values)
-	// other answers paths by itself, if it says true.
+	// other may answer a request itself; it reports whether it did.
 	other func(w http.ResponseWriter, r *http.Request) bool
 
 	asked []string
@@ -182,7 +182,7 @@ func (s *scim) start(t testing.TB, opts ...func(*rest.Options)) *Source {
 // codeOf is the gRPC code of an error.
 func codeOf(err error) codes.Code {
 	if errors.Is(err, directory.ErrCursor) {
-		return codes.InvalidArgument // as pkg/connector says
+		return codes.InvalidArgument // pkg/connector gives this code
 	}
 	return status.Code(err)
 }

@@ -16,14 +16,14 @@ const (
 	// overlapRows is how many rows of a page the next request asks for again,
 	// and how many rows may sort alike without harm.
 	overlapRows = 5
-	// recentRows is how many rows received last a walk remembers: the overlap
-	// and the rows before it that an early window brings.
+	// recentRows is the number of last received rows that a walk remembers: the
+	// overlap and the rows before it that an early window brings.
 	recentRows = 16
-	// maxBetween is how many new rows may stand between the recent ones.
+	// maxBetween is the largest number of new rows between the recent ones.
 	maxBetween = 8
-	// maxBack is how many requests in vain a walk may make, beside one for each
-	// page that brought rows. A new beginning because the list was reordered
-	// counts as reorderedCost of them.
+	// maxBack is the number of requests without new rows that a walk may make,
+	// in addition to one for each page that brought rows. A restart because the
+	// list was reordered counts as reorderedCost of them.
 	maxBack       = 20
 	reorderedCost = 5
 	// maxRows and maxGrowth end a walk over a list without end: at so many rows,
@@ -104,7 +104,7 @@ func (w *walk) valid() bool {
 		within(w.Back, 0, maxBack+w.Pages) && within(w.Repeats, 0, 2) && (w.Start == 1 || w.Full > 0 && len(w.Recent) > 0)
 }
 
-// overlapLen is by how many rows the next page repeats this one: at most half a
+// overlapLen is the number of rows that the next page repeats: at most half a
 // page, so that a page that repeats all rows is not taken for the end.
 func (w *walk) overlapLen() int { return max(1, min(overlapRows, w.Full/2)) }
 
@@ -116,7 +116,7 @@ type step struct {
 	next walk
 	done bool
 	// stride is the distance between the starts of the pages after the next, if
-	// the server goes on as it does; 0 if that is unknown.
+	// the server pages as before; 0 if that is unknown.
 	stride int
 }
 
@@ -166,7 +166,7 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	next.Full = max(w.Full, min(n, pageRows))
 	start := w.Start
 	if ids[0] == w.First {
-		start = 1 // page one, whatever was asked for
+		start = 1 // the server sent page one
 	}
 	for s.from < n && w.age(ids[s.from]) >= 0 {
 		s.from++ // the overlap
@@ -196,7 +196,7 @@ func (w *walk) advance(ids []uint64, total int) (step, error) {
 	return s, nil
 }
 
-// repeated takes a page without a new row: the end of the list, if the server
+// repeated handles a page without a new row: the end of the list, if the server
 // pages as it should.
 func (w *walk) repeated(s step, start, n int) (step, error) {
 	next := &s.next
@@ -233,8 +233,8 @@ func (w *walk) end(s step) (step, error) {
 	return s, nil
 }
 
-// doubt begins anew, once, at a list that seems broken: a change at the wrong
-// time can make it seem so.
+// doubt restarts the walk, once, if the list seems broken: a change at the
+// wrong time can make it seem so.
 func (w *walk) doubt(format string, args ...any) (step, error) {
 	if w.Doubted {
 		return step{}, broken(format, args...)
@@ -251,7 +251,7 @@ func (w *walk) back() (step, error) {
 	return w.inVain(s, 1)
 }
 
-// again begins anew, with what was learned of the server.
+// again restarts the walk and keeps what it has learned about the server.
 func (w *walk) again(cost int) (step, error) {
 	next := walk{Start: 1, Full: w.Full, Began: w.Began, Varied: w.Varied, Pages: w.Pages, Back: w.Back, Doubted: w.Doubted, Bare: w.Bare}
 	return w.inVain(step{next: next}, cost)
@@ -268,18 +268,19 @@ func (w *walk) inVain(s step, cost int) (step, error) {
 	return step{}, changed(w.Seen)
 }
 
-// overlap says where a page has the recent rows.
+// overlap describes where a page has the recent rows.
 type overlap struct {
 	// rows is their number; first and last are the ends of their stretch.
 	rows, first, last int
-	// blur is how many rows from first on may be older than the recent ones.
+	// blur is the number of rows from first on that may be older than the
+	// recent ones.
 	blur int
 	// reordered is set if the rows are not together or not in order, so the
 	// order of the list has changed.
 	reordered bool
 }
 
-// find looks for the recent rows in a page.
+// find finds the recent rows in a page.
 func (w *walk) find(ids []uint64) overlap {
 	var o overlap
 	newest := recentRows

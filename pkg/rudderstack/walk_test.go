@@ -188,11 +188,10 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 	}
 }
 
-// Whoever was in the directory all the time is in the result, whatever came
-// and went between two pages. A walk may fail now and then. How many do is
-// held to a bound only where the requests come one after the other: with
-// prefetch, how often the directory changes between two pages depends on how
-// the machine schedules them.
+// Every user that existed throughout is in the result, whatever came and went
+// between two pages. A walk may fail now and then. The test bounds the failures
+// only if the requests come one after the other: with prefetch, the number of
+// changes between two pages depends on how the machine schedules them.
 func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 	deviations := map[string]func(a ask) answer{
 		"standard": nil,
@@ -265,7 +264,7 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 				for _, id := range got {
 					have[id] = true
 				}
-				server.mu.Lock() // a page that was prefetched may be under way
+				server.mu.Lock() // a prefetched page may be in progress
 				for id := range lasting {
 					if !have[id] {
 						t.Errorf("seed %d: %s is lost", seed, id)
@@ -280,7 +279,7 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 	}
 }
 
-// A list that grows as fast as it is read must not be read for ever.
+// If a list grows as fast as it is read, the walk must still end.
 func TestAListWithoutEndIsGivenUp(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -371,7 +370,7 @@ func TestATotalThatCountsHiddenRowsIsNamed(t *testing.T) {
 	}
 }
 
-// Nothing at all is a truth only where the server states it.
+// An empty list is a truth only if the server states it.
 func TestNoRowsAreNoneOnlyWhereTheTotalSaysSo(t *testing.T) {
 	t.Parallel()
 	for rest, code := range map[string]codes.Code{
@@ -413,7 +412,7 @@ func TestTheSameUsualNumberOfRowsForEverIsRefusedInWordsThatHelp(t *testing.T) {
 	}
 }
 
-// A page is fetched by another process than the one that made its cursor.
+// Another process may fetch a page than the one that made its cursor.
 func TestAWalkGoesOnInAnotherProcess(t *testing.T) {
 	server := &scim{users: ids("u", 345)}
 	cursor, got := "", []string{}
@@ -454,8 +453,8 @@ func TestBackIsBounded(t *testing.T) {
 	}
 }
 
-// A server that refuses a parameter is asked without it, and the walk remembers
-// that. Frameworks refuse with 422 where SCIM says 400.
+// If a server refuses a parameter, the walk omits it from then on. Frameworks
+// refuse with 422 where SCIM says 400.
 func TestARefusedParameterIsDoneWithout(t *testing.T) {
 	for _, refusal := range []int{400, 422} {
 		server := &scim{users: ids("u", 3), groups: ids("g", 450)}
@@ -482,8 +481,8 @@ func TestARefusedParameterIsDoneWithout(t *testing.T) {
 	}
 }
 
-// RFC 9865's cursors are refused: they may be indexes that lose rows, or go on
-// for ever, and RudderStack is documented to page by index.
+// RFC 9865's cursors are refused: they may be indexes that lose rows, or never
+// end, and RudderStack is documented to page by index.
 func TestAServerThatPagesByCursorIsRefused(t *testing.T) {
 	for _, next := range []string{`"after-100"`, "7", `{"a":1}`} {
 		server := &scim{users: ids("u", 250), list: func(a ask) answer {
