@@ -12,7 +12,7 @@ import (
 // another list. pkg/connector gives it the code InvalidArgument.
 var ErrCursor = errors.New("the page token does not belong to this list: the checkpoint is damaged or from another version of the connector; run the sync again, and it starts from the beginning")
 
-// MaxCursor is the most bytes that a cursor may have.
+// MaxCursor is the largest size of a cursor in bytes.
 const MaxCursor = 64 << 10
 
 // EncodeCursor makes a cursor of the state of a walk, as JSON. The list names

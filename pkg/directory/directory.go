@@ -33,8 +33,8 @@ type User struct {
 	EmployeeID string
 	// Service marks an account that belongs to a program, not to a person.
 	Service bool
-	// Groups has the ids of the groups that the user's own row names, if the
-	// vendor tells memberships twice; nil if the row says nothing. They grant
+	// Groups has the ids of the groups in the user's own row, if the vendor
+	// states memberships twice; nil if the row states nothing. They grant
 	// nothing: pkg/connector compares them with the groups' lists of members.
 	Groups []string
 	// CreatedAt is zero if the vendor does not state it.
@@ -59,19 +59,19 @@ type Group struct {
 	Name string
 	// Description may be empty.
 	Description string
-	// Origin is where the group comes from.
+	// Origin is the group's origin.
 	Origin GroupOrigin
 	// CreatedAt is zero if the vendor does not state it.
 	CreatedAt time.Time
-	// Profile is as in User.
+	// Profile has the same meaning as in User.
 	Profile map[string]any
 }
 
-// GroupOrigin says where a group comes from.
+// GroupOrigin is the origin of a group.
 type GroupOrigin int
 
 const (
-	// OriginNotStated stands for no statement of the vendor.
+	// OriginNotStated means that the vendor does not state the origin.
 	OriginNotStated GroupOrigin = iota
 	// OriginBuiltIn is a group that the vendor maintains, such as one of all users.
 	OriginBuiltIn
@@ -101,7 +101,7 @@ const MaxSiblings = 1024
 
 // Page is one step of a walk over a list.
 type Page[T any] struct {
-	// Rows may be of any number, none included, on any page.
+	// Rows may have any length on any page, also 0.
 	Rows []T
 	// Next is the cursor of the following page; empty on the last.
 	Next string
@@ -142,7 +142,7 @@ type Page[T any] struct {
 //   - NotFound: from Group alone. The SDK takes it for "skip this", so a list
 //     never returns it.
 type Source interface {
-	// Check proves that the credentials can read what a sync reads.
+	// Check proves that the credentials can read everything that a sync reads.
 	Check(ctx context.Context) error
 	// Users lists all users.
 	Users(ctx context.Context, cursor string) (Page[User], error)
@@ -165,7 +165,7 @@ type Memberships interface {
 }
 
 // Fact is a statement of the vendor about the credential or its API, such as
-// whose token it is.
+// the token's owner.
 type Fact struct {
 	// Name is one or two words, such as "token of".
 	Name string `json:"name"`
@@ -173,7 +173,7 @@ type Fact struct {
 	Value string `json:"value"`
 }
 
-// Describer is implemented by sources that can describe the credential. A person
+// Describer is implemented by sources that can describe the credential. A user
 // who checks the settings sees the facts. It is called after Check.
 type Describer interface {
 	Describe(ctx context.Context) ([]Fact, error)

@@ -22,8 +22,8 @@ func TestACursorComesBackAsItWas(t *testing.T) {
 	}
 }
 
-// TestOnlyItsOwnCursorsMoveAWalk: a damaged or foreign cursor that is taken
-// for a place would skip rows.
+// TestOnlyItsOwnCursorsMoveAWalk: if a damaged or foreign cursor passed for a
+// position, the walk would skip rows.
 func TestOnlyItsOwnCursorsMoveAWalk(t *testing.T) {
 	t.Parallel()
 	good := EncodeCursor("users.1", place{Page: 2, Token: []byte("t")})

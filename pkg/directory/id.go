@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxID is the most bytes that an id may have. C1 stores no longer ones, and a
-// shortened id could be that of another account.
+// MaxID is the largest size of an id in bytes. C1 stores no longer ones, and a
+// shortened id could belong to another account.
 const MaxID = 1024
 
-// CheckID returns an error for an id that C1 cannot store unchanged: one that is
-// blank, longer than MaxID bytes, or not valid UTF-8. It also refuses U+FFFD,
-// which the JSON decoder puts in the place of bytes that are not UTF-8: two
-// broken ids could become one. The error reads as the end of a sentence.
+// CheckID returns an error for an id that C1 cannot store unchanged: one that
+// is blank, longer than MaxID bytes, or not valid UTF-8. It also refuses
+// U+FFFD: the JSON decoder writes it instead of bytes that are not UTF-8, so
+// two broken ids could become one. The error reads as the end of a sentence.
 func CheckID(id string) error {
 	switch {
 	case strings.TrimSpace(id) == "":
