@@ -37,8 +37,8 @@ func (a *Answer) First() byte {
 const endOfInput = "unexpected end of JSON input"
 
 // JSON decodes the body into a value. It fails with FailedPrecondition if the
-// body is not JSON or does not fit the value, and with Unavailable if the body ends
-// too early: a retry may receive all of it.
+// body is not JSON or does not fit the value, and with Unavailable if the body
+// ends too early: a retry may receive all of it.
 func (a *Answer) JSON(into any) error {
 	err := json.Unmarshal(a.Body, into)
 	if err == nil {
@@ -108,8 +108,9 @@ func (a *Answer) faultOf(code codes.Code, what string) *Error {
 	return e
 }
 
-// unreadable returns why an error must not quote a body: it has an encoding that was
-// not asked for, or it is binary. It is empty if neither is so.
+// unreadable returns why an error must not quote a body: it has an encoding
+// that was not requested, or it is binary. It returns "" if the body may be
+// quoted.
 func unreadable(header http.Header, body []byte) string {
 	if encoding := strings.Join(header.Values("Content-Encoding"), ", "); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return fmt.Sprintf("its Content-Encoding is %q, which was not requested", encoding)

@@ -11,9 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// TestBodiesThatNobodyCanRead shows that an error names what is wrong with a
-// body, and quotes nothing of it, and that what a second try may heal is asked
-// for again.
+// TestBodiesThatNobodyCanRead checks that an error names the fault of a body
+// and quotes nothing of it, and that it asks for a retry if that may help.
 func TestBodiesThatNobodyCanRead(t *testing.T) {
 	t.Parallel()
 	var packed bytes.Buffer
@@ -66,8 +65,9 @@ func TestBodiesThatNobodyCanRead(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatIsNotReadyIsWaitedFor shows that 202 with a time is asked for
-// again then, while other requests go on, and that no empty list comes of it.
+// TestAnAnswerThatIsNotReadyIsWaitedFor checks that a request answered with 202
+// and a time is repeated then, that other requests continue meanwhile, and that
+// the answer never passes for an empty list.
 func TestAnAnswerThatIsNotReadyIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// TestFailuresInARowWaitLonger shows how long the syncer is told to wait after
-// failures for which the vendor names no time: longer each time, and after a
-// success from the beginning.
+// TestFailuresInARowWaitLonger checks the wait that the syncer is asked for
+// after failures for which the vendor names no time. It grows with each failure
+// and starts over after a success.
 func TestFailuresInARowWaitLonger(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// largeBody is the size, in bytes, above which bodies are read one at a time.
-	// Pages as the vendors document them are far smaller.
+	// largeBody is the size in bytes above which bodies are read one at a time.
+	// The vendors' documented pages are far smaller.
 	largeBody = 4 << 20
-	// bodyPart is the most bytes that are read of a body in one piece.
+	// bodyPart is the most bytes that one read takes from a body.
 	bodyPart = 1 << 20
 )
 
 var errTooLarge = errors.New("body too large")
 
-// bodies reads the bodies of answers, of at most limit bytes each. Many may be under
-// way, and each may be a decompression bomb, but together they must not take many
-// times the limit.
+// bodies reads the bodies of answers, of at most limit bytes each. Many may be
+// in progress, and each may be a decompression bomb, but together they must not
+// take many times the limit.
 type bodies struct {
 	limit int64
 	// large holds one element while a body is read beyond largeBody.
@@ -28,9 +28,9 @@ type bodies struct {
 
 func newBodies(limit int64) *bodies { return &bodies{limit: limit, large: make(chan struct{}, 1)} }
 
-// read returns a whole body. length is the length in the header, -1 for none. It
-// fails with errTooLarge beyond the limit, and with the reader's error if the body
-// is not complete.
+// read returns a whole body. length is the length in the header, or -1 if it
+// has none. It fails with errTooLarge beyond the limit, and with the reader's
+// error if the body is not complete.
 func (b *bodies) read(ctx context.Context, r io.Reader, length int64) ([]byte, error) {
 	if length > b.limit {
 		return nil, errTooLarge

@@ -11,14 +11,14 @@ import (
 	"testing/iotest"
 )
 
-// TestABodyIsWholeOrAnError shows that a body of any length, however it
-// arrives, comes back as it was sent, that one beyond the limit does not come
-// back at all, and that one that is cut off is never taken for a shorter one.
+// TestABodyIsWholeOrAnError checks that a body of any length arrives unchanged,
+// that a body beyond the limit is an error, and that a truncated body never
+// passes for a shorter one.
 func TestABodyIsWholeOrAnError(t *testing.T) {
 	t.Parallel()
 	const limit = largeBody + 3*bodyPart/2
 	whole := bytes.Repeat([]byte("a page of 27 bytes in a row"), limit/27+1)[:limit+1]
-	first := 16<<10 + 512 // what is read at first of a body of no stated length
+	first := 16<<10 + 512 // the size of the first read if no length is stated
 	for _, n := range []int{0, 1, 512, 513, first - 1, first, first + 1, largeBody - 1, largeBody, largeBody + 1, limit - 1, limit, limit + 1} {
 		for how, length := range map[string]int64{"stated": int64(n), "not stated": -1, "stated too low": int64(n / 2)} {
 			b := newBodies(limit)
@@ -43,8 +43,8 @@ func TestABodyIsWholeOrAnError(t *testing.T) {
 	}
 }
 
-// bomb is a body without end. The first of many that is read on beyond
-// largeBody waits there until all others have come to that place too.
+// bomb is an endless body. The first of many that is read beyond largeBody
+// waits there until all others have reached largeBody too.
 type bomb struct {
 	read    int
 	arrived *sync.WaitGroup
@@ -65,8 +65,8 @@ func (b *bomb) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestManyBombsAreReadOneAtATime shows that memory does not grow with the
-// number of answers that are under way, and that one that waits for its turn
+// TestManyBombsAreReadOneAtATime checks that memory does not grow with the
+// number of answers in progress, and that an answer that waits for its turn
 // ends with its sync.
 func TestManyBombsAreReadOneAtATime(t *testing.T) {
 	t.Parallel()

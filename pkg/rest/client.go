@@ -1,15 +1,16 @@
 // Package rest reads JSON from one vendor's HTTP API.
 //
-// A Client sends only GET requests, and only to one origin. A 2xx answer becomes an
-// Answer to decode. Everything else becomes an *Error: a gRPC code tells the SDK what
-// to do, and a sentence tells a person. A Client never retries; the SDK's syncer
-// does, after the wait that the error names.
+// A Client sends only GET requests, and only to one origin. A 2xx answer
+// becomes an Answer to decode. Everything else becomes an *Error: its gRPC code
+// steers the SDK, and its sentence informs the user. A Client never retries;
+// the SDK's syncer does, after the wait that the error names.
 //
-// Read client.go first. Get takes a prefetched answer (prefetch.go) or waits for a
-// slot (ratelimit.go), sends the request with a client of the pool (pool.go) and
-// reads the body (body.go). A failure becomes an Error (transport.go, error.go) with
-// a wait (backoff.go), or ends the sync (outage.go). redact.go and secrets.go remove
-// credentials from everything that is shown.
+// Read client.go first. Get takes a prefetched answer (prefetch.go) or waits
+// for a slot (ratelimit.go), sends the request with a client of the pool
+// (pool.go) and reads the body (body.go). A failure becomes an Error
+// (transport.go, error.go) with a wait (backoff.go), or ends the sync
+// (outage.go). redact.go and secrets.go remove credentials from everything that
+// is shown.
 package rest
 
 import (
@@ -32,20 +33,21 @@ import (
 )
 
 const (
-	// DefaultTimeout is how long one request may take, from dialing to the last
-	// byte. The SDK's default of 300 seconds suits uploads. A page that takes
-	// longer than this is better asked for again.
+	// DefaultTimeout bounds one request, from dialing to the last byte. The
+	// SDK's default of 300 seconds suits uploads. If a page takes longer than
+	// this, it is better to request it again.
 	DefaultTimeout = 60 * time.Second
-	// DefaultOutage is how long a vendor may be out of reach before a sync ends.
+	// DefaultOutage is the time for which a vendor may be out of reach before a
+	// sync ends.
 	DefaultOutage = 15 * time.Minute
-	// defaultBodyLimit is how large one body may be, in bytes, decompressed. The
-	// largest that makes sense is a SCIM page that embeds the members of its
-	// groups: 100 groups of 4,000 members each are about 50 MB.
+	// defaultBodyLimit is the largest body in bytes, decompressed. The largest
+	// plausible body is a SCIM page that embeds the members of its groups: 100
+	// groups of 4,000 members each are about 50 MB.
 	defaultBodyLimit = 128 << 20
-	// maxRedirects is how many redirects within the origin are followed.
+	// maxRedirects is the number of redirects to follow within the origin.
 	maxRedirects = 5
 	// sdkTimeout is the SDK's default for --http-timeout-seconds. The context
-	// does not tell whether the user gave it.
+	// does not show whether the user set it.
 	sdkTimeout = 300 * time.Second
 )
 
@@ -61,20 +63,21 @@ type Options struct {
 	// UsersAlone is set if groups are not synced. A check of the credentials then
 	// does not read them.
 	UsersAlone bool
-	// Outage is how long the vendor may be out of reach; 0 for DefaultOutage.
+	// Outage is the time for which the vendor may be out of reach; 0 means
+	// DefaultOutage.
 	Outage time.Duration
-	// Timeout is how long one request may take. 0 stands for the SDK's
-	// --http-timeout-seconds in New's context, and for DefaultTimeout if that is
-	// missing or the SDK's default of 300.
+	// Timeout bounds one request. 0 means the SDK's --http-timeout-seconds in
+	// New's context, or DefaultTimeout if that is missing or the SDK's default
+	// of 300.
 	Timeout time.Duration
-	// BodyLimit is how large one body may be, in bytes; 0 for 128 MiB.
+	// BodyLimit is the largest body in bytes; 0 means 128 MiB.
 	BodyLimit int64
 	// Now is the clock; nil for WallClock.
 	Now func() time.Time
 	// Transport carries the requests; nil for the network. Tests use it to call
 	// a server in their own process.
 	Transport http.RoundTripper
-	// Stats counts the traffic; nil for a counter of the client's own.
+	// Stats counts the traffic; nil means a counter of the client's own.
 	Stats *Stats
 }
 
@@ -91,8 +94,8 @@ type Egress struct {
 
 // Vendor describes how to read one vendor's API.
 type Vendor struct {
-	// Base is the URL that all paths are joined to. Its origin is the only one
-	// that requests go to.
+	// Base is the URL that all paths are joined to. Requests go only to its
+	// origin.
 	Base *url.URL
 	// Authorization is the value of the Authorization header, a secret.
 	Authorization string
@@ -109,7 +112,7 @@ type Vendor struct {
 type Advice struct {
 	// Cause is the likely cause.
 	Cause string
-	// Next is what the reader should do.
+	// Next is the next step for the reader.
 	Next string
 }
 
@@ -213,10 +216,11 @@ type Request struct {
 	Item bool
 }
 
-// Get sends r and passes a 2xx answer to read. It returns read's error unchanged; any
-// other failure is an *Error. After Unavailable and DeadlineExceeded the caller may
-// try again. Once such failures have lasted longer than the outage limit, Get returns
-// Aborted instead, which ends the sync.
+// Get sends r and passes a 2xx answer to read. It returns read's error
+// unchanged; any other failure is an *Error. After Unavailable and
+// DeadlineExceeded the caller may try again. Once such failures have lasted
+// longer than the outage limit, Get returns Aborted instead, which ends the
+// sync.
 func (c *Client) Get(ctx context.Context, r Request, read func(*Answer) error) error {
 	u, err := c.resolve(r)
 	if err != nil {
@@ -339,7 +343,7 @@ func (c *Client) exchange(ctx context.Context, u *url.URL, item bool, slot *slot
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, fault: fault, redact: c.redact}, nil
 }
 
-// notSent is Error.What of a request that had to wait.
+// notSent is Error.What for a request that had to wait.
 const notSent = "not sent"
 
 // acquire waits for a slot to send one request. It fails if the vendor has asked for
@@ -369,9 +373,9 @@ func (c *Client) acquire(ctx context.Context, fault fault) (*slot, error) {
 	return slot, nil
 }
 
-// acquireInBackground returns a slot for a request that nobody waits for. It is nil
-// if the vendor limits requests, the last request failed, or the given number of
-// requests are in flight.
+// acquireInBackground returns a slot for a request that no caller waits for. It
+// returns nil if the vendor limits requests, the last request failed, or the
+// given number of requests are in flight.
 func (c *Client) acquireInBackground(inFlight int) *slot {
 	if _, paused := c.limit.paused(c.opts.Now()); paused || c.outage.ongoing() {
 		return nil

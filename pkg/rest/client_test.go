@@ -113,9 +113,8 @@ func TestRequestIsAGetBelowTheBase(t *testing.T) {
 	}
 }
 
-// TestStatuses shows which HTTP status ends a sync and which one is asked
-// again, and that a list that is not there is never "not found": the SDK takes
-// that for an empty one.
+// TestStatuses checks which HTTP statuses end a sync and which are retried, and
+// that a missing list is never NotFound: the SDK takes that for an empty list.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -169,8 +168,8 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// withoutMarkup lets check look for markup elsewhere: a JSON message is text,
-// and may hold an angle bracket.
+// withoutMarkup removes markup, so that check finds only markup elsewhere: a
+// JSON message is text and may hold an angle bracket.
 func withoutMarkup(err error) error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -196,7 +195,7 @@ func TestVendorsOwnAdviceGoesFirst(t *testing.T) {
 	}
 }
 
-// TestBrokenConnections shows that what a second try may heal is asked again.
+// TestBrokenConnections checks that a failure that a retry may heal is retried.
 func TestBrokenConnections(t *testing.T) {
 	t.Parallel()
 	hijack := func(after string, reset bool) http.HandlerFunc {
@@ -253,9 +252,10 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-// TestUnknownHost shows that a misspelt host ends a run at once, while a
-// resolver in trouble, or a host that was there a moment ago, is asked again.
-// The errors are made here: what a real resolver answers is not up to a test.
+// TestUnknownHost checks that a misspelt host ends a run at once, and that a
+// request is retried if the resolver fails or the host existed a moment ago.
+// The test makes the errors itself, because it does not control a real
+// resolver.
 func TestUnknownHost(t *testing.T) {
 	t.Parallel()
 	c := client(t, "https://api.example.com")
@@ -292,8 +292,8 @@ func TestHTTPServerBehindHTTPS(t *testing.T) {
 	check(t, err, codes.FailedPrecondition, "does not speak TLS")
 }
 
-// TestCredentialStaysAtOneOrigin listens where a redirect leads and sees
-// nothing arrive.
+// TestCredentialStaysAtOneOrigin listens at a redirect's target and checks that
+// nothing arrives.
 func TestCredentialStaysAtOneOrigin(t *testing.T) {
 	t.Parallel()
 	var arrived atomic.Int32
@@ -363,7 +363,7 @@ func TestEgressPolicy(t *testing.T) {
 	}
 }
 
-// TestBodiesAreBounded shows that neither a large body nor a small one that
+// TestBodiesAreBounded checks that neither a large body nor a small one that
 // unpacks to a large one fills the memory.
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
@@ -402,8 +402,8 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// TestAnswersThatAreNotTheAPI shows that no such answer is ever a list, and
-// what of it an error quotes.
+// TestAnswersThatAreNotTheAPI checks that no such answer passes for a list, and
+// what an error quotes of it.
 func TestAnswersThatAreNotTheAPI(t *testing.T) {
 	t.Parallel()
 	type rows struct{ Rows []struct{ ID string } }
@@ -433,7 +433,7 @@ func TestAnswersThatAreNotTheAPI(t *testing.T) {
 	}
 }
 
-// clock is a time that only the test moves.
+// clock is a clock that only the test moves.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -451,7 +451,7 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// waitTold is what an error tells the syncer about when to ask again.
+// waitTold returns the time in an error at which the syncer should retry.
 func waitTold(t *testing.T, err error) time.Time {
 	t.Helper()
 	st, _ := status.FromError(fmt.Errorf("list users: %w", err))
@@ -463,8 +463,9 @@ func waitTold(t *testing.T, err error) time.Time {
 	return time.Time{}
 }
 
-// TestABlankBodyWithoutALengthIsTakenForCutOff shows that an answer which ends
-// behind its header, where nothing says that it ends there, is asked for again.
+// TestABlankBodyWithoutALengthIsTakenForCutOff checks that an answer that ends
+// after its header is requested again, unless the header says that it ends
+// there.
 func TestABlankBodyWithoutALengthIsTakenForCutOff(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -499,18 +500,18 @@ func TestABlankBodyWithoutALengthIsTakenForCutOff(t *testing.T) {
 	}
 }
 
-// TestTheClockIsThatOfTheWall shows that time passes for a client while AWS
-// Lambda keeps its process frozen, when Go's monotonic clock stands still.
+// TestTheClockIsThatOfTheWall checks that a client's clock also runs while AWS
+// Lambda freezes its process. Go's monotonic clock stands still then.
 func TestTheClockIsThatOfTheWall(t *testing.T) {
 	t.Parallel()
 	c := client(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(_ *Vendor, o *Options) { o.Now = nil })
-	if at := c.opts.Now(); at != at.Round(0) { // not Equal, which would pass over the monotonic clock
+	if at := c.opts.Now(); at != at.Round(0) { // not Equal, which ignores the monotonic clock
 		t.Errorf("%s has a monotonic reading", at)
 	}
 }
 
-// TestConnectionsAreReused counts the connections that parallel requests
-// open: no more than run at a time, however many follow.
+// TestConnectionsAreReused counts the connections that parallel requests open:
+// no more than run at a time, however many follow.
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
 	const parallel, rounds = 8, 20
@@ -548,7 +549,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		}
 		all.Wait()
 	}
-	// net/http drops a connection whose request it is slow to see off.
+	// net/http drops a connection if it is slow to finish its request.
 	if n := opened.Load(); n > 3*parallel {
 		t.Errorf("%d connections for %d requests at a time", n, parallel)
 	}

@@ -19,14 +19,14 @@ import (
 // Error is a failed request. Its message has one line: what failed, where, the likely
 // cause and the next step. It has a gRPC code, which wrapping with %w keeps.
 type Error struct {
-	// URL is the request's, without its query.
+	// URL is the request's URL without its query.
 	URL string
 	// Status is the HTTP status of the answer, 0 if there was none.
 	Status int
 	// Code tells the SDK what to do: it retries after Unavailable and
 	// DeadlineExceeded, and ends the sync after any other code.
 	Code codes.Code
-	// What says what failed, in a few words, perhaps with the vendor's.
+	// What describes the failure in a few words, perhaps the vendor's.
 	What string
 	Advice
 	// RetryAt is when to retry; zero for at once or never.
@@ -72,7 +72,7 @@ func (e *Error) retryable() bool {
 	return e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded
 }
 
-// reason says what failed in a few words, without the vendor's.
+// reason describes the failure in a few words, without the vendor's.
 func (e *Error) reason() string {
 	if e.Status != 0 && (e.Status < 200 || e.Status > 299) {
 		return statusLine(e.Status)
@@ -112,8 +112,8 @@ func (c *Client) statusError(ctx context.Context, resp *http.Response, body []by
 		if added > 0 {
 			c.opts.Stats.waited.Add(int64(added))
 			c.opts.Stats.waitForLimit(until, e.reason())
-			// Requests that were under way when the pause began are refused too
-			// and lengthen it a little. That is the same pause: log it once.
+			// Requests in progress when the pause began are refused too and
+			// lengthen it a little. That is the same pause: log it once.
 			if added >= minPause {
 				ctxzap.Extract(ctx).Warn("the vendor limits requests: waiting",
 					zap.Int("status", resp.StatusCode), zap.Duration("wait", added.Round(time.Second)))

@@ -28,7 +28,7 @@ func JSON[T any](a *Answer) (T, error) {
 	return value, err
 }
 
-// StatusOf returns the HTTP status in an error, 0 if there was no answer.
+// StatusOf returns the HTTP status in an error, or 0 if there was no answer.
 func StatusOf(err error) int {
 	var e *Error
 	if errors.As(err, &e) {

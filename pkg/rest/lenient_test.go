@@ -16,8 +16,8 @@ func decoded[T any](t *testing.T, text string) T {
 	return value
 }
 
-// TestLenientTypes: what servers write in place of a documented value is read
-// for what it means, and what means nothing is reported, not guessed.
+// TestLenientTypes: a value that servers write instead of a documented one is
+// read by its meaning. A value without meaning is reported, not guessed.
 func TestLenientTypes(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -61,7 +61,7 @@ func TestLenientTypes(t *testing.T) {
 	}
 }
 
-// TestLenientFieldsForgetWhatCameBefore: a key that comes twice is the last.
+// TestLenientFieldsForgetWhatCameBefore: the last of two equal keys counts.
 func TestLenientFieldsForgetWhatCameBefore(t *testing.T) {
 	t.Parallel()
 	type row struct {

@@ -13,16 +13,16 @@ import (
 // tries (60 s).
 const quietPeriod = 4 * time.Minute
 
-// outage decides when retries must end: if no request has succeeded for longer than
-// the limit, or if the same request has not, while others have. Without the second
-// rule, a request that always fails would be repeated for ever while a health check,
-// another sync or another form of the list succeeds.
+// outage decides when retries must end: if no request has succeeded for longer
+// than the limit, or if the same request has not, while others have. Without
+// the second rule, a request that always fails would be repeated for ever while
+// a health check, another sync or another form of the list succeeds.
 //
-// Waits that the vendor asks for are treated mildly. The first one does not count,
-// and a single request may be refused for the limit plus maxPause, because calls that
-// share a narrow limit may take turns for long.
+// Waits that the vendor asks for count less. The first one does not count, and
+// a single request may be refused for the limit plus maxPause, because calls
+// that share a narrow limit may have to take turns for a long time.
 type outage struct {
-	// limit is how long failures may last.
+	// limit is the time for which failures may last.
 	limit time.Duration
 	// quiet is the time without a failure that ends an outage.
 	quiet time.Duration
@@ -49,9 +49,10 @@ type failing struct {
 	fault bool
 }
 
-// giveUp is the reason why a request must not be repeated.
+// giveUp is the reason not to repeat a request.
 type giveUp struct {
-	// since is the time of the first failure, limit how long failures may last.
+	// since is the time of the first failure, limit the time for which failures
+	// may last.
 	since time.Time
 	limit time.Duration
 	// alone is set if other requests succeeded in the meantime.
@@ -74,9 +75,9 @@ func (o *outage) succeeded(now time.Time, url string) {
 	delete(o.requests, failing{url, true})
 }
 
-// failed records a failure of the request of a URL that a retry may heal. It is
-// non-nil if the request must not be repeated. retryAt is the time that the vendor
-// named, zero for none; a time later than maxPause from now is too late.
+// failed records a failure of the request of a URL that a retry may heal. It
+// returns non-nil if the request must not be repeated. retryAt is the time that
+// the vendor named, or zero; a time later than maxPause from now is too late.
 func (o *outage) failed(now time.Time, url string, retryAt time.Time) *giveUp {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -99,7 +100,7 @@ func (o *outage) failed(now time.Time, url string, retryAt time.Time) *giveUp {
 		firstFault = o.add(now, failing{url, true})
 	}
 	// One success soon after the beginning proves nothing: the request may have
-	// been under way when the outage began.
+	// been in progress when the outage began.
 	alone := now.Sub(o.success) < o.limit/2
 	switch {
 	case now.Sub(start) > o.limit, retryAt.Sub(now) > maxPause:

@@ -15,13 +15,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestOutageEnds shows that a vendor that is out of reach for too long ends
-// the sync, while one that comes back, or was asked seldom, does not.
+// TestOutageEnds checks that a vendor that is out of reach for too long ends
+// the sync. A vendor that comes back, or that was seldom called, does not.
 func TestOutageEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		// each step is how long after the one before, and what the vendor does
+		// each step has the time since the one before and the vendor's answer
 		steps []step
 	}{
 		{"down for 15 minutes", []step{{0, 503, "", 14}, {4 * time.Minute, 503, "", 14}, {4 * time.Minute, 502, "", 14}, {4 * time.Minute, 500, "", 14}, {3 * time.Minute, 503, "", 14}, {time.Second, 503, "", 10}}},
@@ -76,10 +76,9 @@ func TestOutageEnds(t *testing.T) {
 	}
 }
 
-// TestOnePlaceOutOfReachEndsASync shows that a request that always fails ends
-// its sync, whatever else is read well in the meantime, as by a health check
-// or another sync; and that one that is refused for a narrow limit has an hour
-// more.
+// TestOnePlaceOutOfReachEndsASync checks that a request that always fails ends
+// its sync, even if other requests succeed meanwhile, such as those of a health
+// check or another sync. A request refused for a narrow limit has an hour more.
 func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -126,9 +125,9 @@ func TestOnePlaceOutOfReachEndsASync(t *testing.T) {
 	}
 }
 
-// TestALateAnswerDoesNotHideAnOutage shows that an answer that was under way
-// when the vendor went does not make one failing request of an outage, which a
-// later run could not go on after.
+// TestALateAnswerDoesNotHideAnOutage checks an answer that was in progress when
+// the vendor went down. It must not make an outage look like one failing
+// request, which a later run could not continue after.
 func TestALateAnswerDoesNotHideAnOutage(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -146,7 +145,7 @@ func TestALateAnswerDoesNotHideAnOutage(t *testing.T) {
 	}
 	_, err = get(c, "Groups")
 	check(t, err, codes.Unavailable)
-	// So that only the place has been failing for longer than the limit.
+	// Now only this request has failed for longer than the limit.
 	for range 15 {
 		now.add(DefaultOutage / 15)
 		if _, err = get(c, "Groups"); status.Code(err) != codes.Unavailable {
@@ -160,8 +159,8 @@ func TestALateAnswerDoesNotHideAnOutage(t *testing.T) {
 	}
 }
 
-// TestALimitIsNamedWhereItEndsASync shows that the last line of a sync that a
-// limit has ended speaks of it also where the last request was not sent.
+// TestALimitIsNamedWhereItEndsASync checks that the last line of a sync that a
+// rate limit has ended names the limit, even if the last request was not sent.
 func TestALimitIsNamedWhereItEndsASync(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -181,9 +180,9 @@ func TestALimitIsNamedWhereItEndsASync(t *testing.T) {
 	t.Error("it does not end")
 }
 
-// TestALimitAndAFaultAreNoOutage shows that a place where a limit refuses for
-// long, and where there is a fault now and then, is not given up after the time
-// that a fault may last: the faults are too far apart for that.
+// TestALimitAndAFaultAreNoOutage checks a request that a rate limit refuses for
+// long and that fails now and then. It must not end after the time for which
+// failures may last: the failures are too far apart.
 func TestALimitAndAFaultAreNoOutage(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -210,9 +209,9 @@ func TestALimitAndAFaultAreNoOutage(t *testing.T) {
 	}
 }
 
-// TestAnotherFormOfAListHealsNothing shows that a list that always fails ends
-// its sync where another form of it, at the same path with another query, is
-// answered all the while.
+// TestAnotherFormOfAListHealsNothing checks that a list that always fails ends
+// its sync, even if another form of it, at the same path with another query,
+// succeeds all the while.
 func TestAnotherFormOfAListHealsNothing(t *testing.T) {
 	t.Parallel()
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -236,9 +235,9 @@ func TestAnotherFormOfAListHealsNothing(t *testing.T) {
 	check(t, ask(url.Values{"startIndex": {"1"}, "excludedAttributes": {"members"}}), codes.Aborted, "/Groups: 500", "to this request, while others were answered")
 }
 
-// TestALongPauseHoldsNobodyBack shows that a vendor that asks for a pause of a
-// day ends the sync that it asks, and that the next one finds out by itself
-// whether that still holds.
+// TestALongPauseHoldsNobodyBack checks that a vendor that asks for a pause of a
+// day ends the sync that it asks. The next sync finds out by itself whether
+// that still holds.
 func TestALongPauseHoldsNobodyBack(t *testing.T) {
 	t.Parallel()
 	var arrived atomic.Int32
@@ -256,8 +255,9 @@ func TestALongPauseHoldsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestOutageEndsWhereRequestsMayTakeLong shows that a vendor that lets every
-// request hang is out of reach, however long the user lets a request take.
+// TestOutageEndsWhereRequestsMayTakeLong checks that a vendor that lets every
+// request hang counts as out of reach, however long the user lets a request
+// take.
 func TestOutageEndsWhereRequestsMayTakeLong(t *testing.T) {
 	t.Parallel()
 	const timeout = 30 * time.Minute

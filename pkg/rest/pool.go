@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// perClient is how many idle connections to a host the SDK's transport keeps.
-	// With more requests in flight, it would open a connection for each and close
-	// it again.
+	// perClient is the number of idle connections to a host that the SDK's
+	// transport keeps. With more requests in flight, it would open a connection
+	// for each and close it again.
 	perClient = 2
-	// maxClients serve 32 requests at a time; more share the clients.
+	// maxClients serve 32 parallel requests; more share the clients.
 	maxClients = 16
 )
 

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// maxNext bounds the answers to Prefetch that are under way or not yet taken.
+	// maxNext bounds the answers to Prefetch that are in progress or not yet
+	// taken.
 	maxNext = 16
 	// maxNextAge is how old an answer to Prefetch may be when it is taken. The
 	// pages of one list should be read at about the same time.
@@ -18,27 +19,28 @@ const (
 	// maxIdleInFlight is the number of requests in flight, of all kinds, at which
 	// PrefetchWhenIdle starts no more: the default number of a sync's workers.
 	maxIdleInFlight = 4
-	// maxIdleBytes bounds the answers to PrefetchWhenIdle that are under way or not
-	// yet taken.
+	// maxIdleBytes bounds the answers to PrefetchWhenIdle that are in progress
+	// or not yet taken.
 	maxIdleBytes = 32 << 20
-	// maxIdleQueue bounds the requests that wait to be sent. A request is some
-	// hundred bytes.
+	// maxIdleQueue bounds the requests that wait to be sent. A request takes a
+	// few hundred bytes.
 	maxIdleQueue = 10_000
 	// maxIdleAge is how old an answer to PrefetchWhenIdle may be when it is taken.
 	// DropPrefetched separates two syncs; this second bound is shorter than the
 	// time between them.
 	maxIdleAge = 15 * time.Minute
-	// minIdleBytes is the least memory that an answer is expected to take.
+	// minIdleBytes is the smallest memory to reserve for an answer.
 	minIdleBytes = 16 << 10
 )
 
-// Prefetch starts to read r in the background, for a Get of the same request that is
-// certain to follow, such as the next page of a list. It does nothing if the options
-// forbid it, the vendor limits requests, the last request failed, or enough requests
-// are under way. It reports no failure: the Get sends the request again.
+// Prefetch starts to read r in the background, for a Get of the same request
+// that is certain to follow, such as the next page of a list. It does nothing
+// if the options forbid it, the vendor limits requests, the last request
+// failed, or enough requests are in progress. It reports no failure: the Get
+// sends the request again.
 //
-// Prefetch calls the functions in then with a good answer, before any Get has it.
-// They can prefetch the requests that follow from it.
+// Prefetch calls the functions in then with a good answer, before any Get has
+// it. They can prefetch the requests that follow from it.
 func (c *Client) Prefetch(ctx context.Context, r Request, then ...func(*Answer)) {
 	if u := c.prefetchable(r); u != nil {
 		c.prefetch.startNext(context.WithoutCancel(ctx), c, queued{u, r.Item, then})
@@ -55,9 +57,9 @@ func (c *Client) PrefetchWhenIdle(ctx context.Context, r Request, then ...func(*
 	}
 }
 
-// DropPrefetched drops all prefetched answers that were not taken, and those under
-// way. A sync must call it when it begins, so that it reads nothing older than
-// itself. Another sync under way loses some requests and nothing else.
+// DropPrefetched drops all prefetched answers that were not taken, and those in
+// progress. A sync must call it when it begins, so that it reads nothing older
+// than itself. Another sync in progress loses some requests and nothing else.
 func (c *Client) DropPrefetched() { c.prefetch.drop() }
 
 func (c *Client) prefetchable(r Request) *url.URL {
@@ -75,11 +77,12 @@ func (c *Client) prefetchable(r Request) *url.URL {
 type prefetch struct {
 	mu      sync.Mutex
 	answers map[string]*prefetched
-	// next counts the answers to Prefetch, idle the bytes of those to
+	// next counts the answers to Prefetch, idle the bytes of the answers to
 	// PrefetchWhenIdle.
 	next int
 	idle int64
-	// largest is the largest of the latter so far: what another may need.
+	// largest is the largest answer to PrefetchWhenIdle so far: the estimate
+	// for the next one.
 	largest int64
 	// queue holds the requests of PrefetchWhenIdle that are not yet sent. waiting
 	// lacks those that are no longer wanted.
@@ -96,14 +99,14 @@ type queued struct {
 	then []func(*Answer)
 }
 
-// prefetched is an answer that is under way or not yet taken.
+// prefetched is an answer that is in progress or not yet taken.
 type prefetched struct {
 	asked  time.Time
 	isIdle bool
-	// size is the number of bytes of an idle answer; an estimate while it is under
-	// way.
+	// size is the number of bytes of an idle answer; an estimate while it is in
+	// progress.
 	size int64
-	// dropped is set if nobody wants the answer any more.
+	// dropped is set if the answer is no longer wanted.
 	dropped bool
 	// done is closed when answer and err are set.
 	done   chan struct{}
@@ -115,8 +118,8 @@ func newPrefetch() *prefetch {
 	return &prefetch{answers: map[string]*prefetched{}, waiting: map[string]bool{}, largest: minIdleBytes}
 }
 
-// take returns and removes the answer of a URL, and waits for one under way. It
-// reports false if there is no good answer.
+// take returns and removes the answer of a URL, and waits for one in progress.
+// It reports false if there is no good answer.
 func (p *prefetch) take(ctx context.Context, now func() time.Time, key string) (*Answer, bool) {
 	p.mu.Lock()
 	e := p.answers[key]
@@ -146,7 +149,7 @@ func (p *prefetch) drop() {
 	clear(p.waiting)
 }
 
-// resume lets the queue go on after a failure.
+// resume restarts the queue after a failure.
 func (p *prefetch) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -256,7 +259,7 @@ func (p *prefetch) finish(key string, e *prefetched, answer *Answer, err error) 
 	if err != nil {
 		p.stopped = p.stopped || e.isIdle
 		if p.answers[key] == e {
-			p.remove(key) // so that the Get asks again
+			p.remove(key) // the Get then sends the request again
 		}
 		return false
 	}
@@ -266,11 +269,11 @@ func (p *prefetch) finish(key string, e *prefetched, answer *Answer, err error) 
 	if e.isIdle {
 		size := int64(cap(answer.Body)) + minIdleBytes/4
 		p.largest = max(p.largest, size)
-		if p.answers[key] == e { // nobody has taken it
+		if p.answers[key] == e { // it was not taken
 			p.idle += size - e.size
 			e.size = size
 			if p.idle > maxIdleBytes && p.idle > size {
-				p.remove(key) // there is no room beside the others
+				p.remove(key) // it has no room beside the others
 			}
 		}
 	}

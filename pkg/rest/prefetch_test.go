@@ -58,8 +58,8 @@ func numbered(sent *atomic.Int32) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, sent.Add(1)) }
 }
 
-// TestPrefetchAsksOnce shows that an answer that was prefetched is used once
-// and costs no second request, and that an old one is not used.
+// TestPrefetchAsksOnce checks that a prefetched answer is used once and costs
+// no second request, and that an old one is not used.
 func TestPrefetchAsksOnce(t *testing.T) {
 	t.Parallel()
 	for name, prefetch := range map[string]func(*Client, Request){
@@ -93,9 +93,10 @@ func TestPrefetchAsksOnce(t *testing.T) {
 	}
 }
 
-// TestASyncReadsNothingOlderThanItself shows that the second sync of a daemon
-// is answered anew, although the first ended before it had taken all that was
-// prefetched: answers that are there, answers under way, and requests that wait.
+// TestASyncReadsNothingOlderThanItself checks that the second sync of a daemon
+// gets fresh answers, even if the first ended before it had taken everything
+// that was prefetched: finished answers, answers in progress and queued
+// requests.
 func TestASyncReadsNothingOlderThanItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -138,8 +139,8 @@ func TestASyncReadsNothingOlderThanItself(t *testing.T) {
 	})
 }
 
-// TestPrefetchGoesOn shows that an answer can ask for the next before it is
-// read, and that one that failed asks for nothing more and does no harm.
+// TestPrefetchGoesOn checks that an answer can prefetch the next one before it
+// is read, and that a failed one prefetches nothing more and does no harm.
 func TestPrefetchGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -170,9 +171,10 @@ func TestPrefetchGoesOn(t *testing.T) {
 	})
 }
 
-// TestWhatFollowsIsAskedForBeforeTheAnswerIsRead shows that a Get that waits for
-// an answer under way does not go on before what follows on it is asked for: it
-// would ask for the same, and one of the two answers would never be taken.
+// TestWhatFollowsIsAskedForBeforeTheAnswerIsRead checks that a Get that waits
+// for an answer returns only after the next prefetch has started. Otherwise the
+// caller would send the same request, and one of the two answers would never be
+// taken.
 func TestWhatFollowsIsAskedForBeforeTheAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,9 +197,9 @@ func TestWhatFollowsIsAskedForBeforeTheAnswerIsRead(t *testing.T) {
 	})
 }
 
-// TestIdlePrefetchYields shows that it starts nothing while as many requests
-// are in flight as the workers of a sync send, never more than that, and that
-// the requests of the sync do not wait for it.
+// TestIdlePrefetchYields checks that PrefetchWhenIdle starts nothing while as
+// many requests are in flight as a sync has workers, never exceeds that number,
+// and does not delay the sync's requests.
 func TestIdlePrefetchYields(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -246,9 +248,9 @@ func TestIdlePrefetchYields(t *testing.T) {
 	})
 }
 
-// TestIdlePrefetchIsBounded shows that the memory for answers that wait does
-// not grow with the directory, that all is read in the end, each once, and that
-// one answer that is larger than all the room is no harm.
+// TestIdlePrefetchIsBounded checks that the memory for waiting answers does not
+// grow with the directory, that each answer is read once in the end, and that
+// an answer larger than all the room does no harm.
 func TestIdlePrefetchIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -299,7 +301,7 @@ func TestIdlePrefetchIsBounded(t *testing.T) {
 	})
 }
 
-// TestPrefetchOfPagesIsBounded shows how many pages wait at most.
+// TestPrefetchOfPagesIsBounded checks how many pages may wait.
 func TestPrefetchOfPagesIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -315,8 +317,8 @@ func TestPrefetchOfPagesIsBounded(t *testing.T) {
 	})
 }
 
-// TestIdlePrefetchStopsAtAFailure shows that a vendor that fails is not asked
-// for the rest of the queue, until it has answered.
+// TestIdlePrefetchStopsAtAFailure checks that after a failure the rest of the
+// queue is not sent until the vendor has answered.
 func TestIdlePrefetchStopsAtAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -352,8 +354,8 @@ func TestIdlePrefetchStopsAtAFailure(t *testing.T) {
 	})
 }
 
-// TestPrefetchWaitsForALimit shows that nothing is sent in the background while
-// the vendor limits requests.
+// TestPrefetchWaitsForALimit checks that nothing is sent in the background
+// while the vendor limits requests.
 func TestPrefetchWaitsForALimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

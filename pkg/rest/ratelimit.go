@@ -10,29 +10,30 @@ import (
 )
 
 const (
-	// firstPause is the pause after a 429 that names no time. Each further one
+	// firstPause is the pause after a 429 that names no time. Each further 429
 	// without a success in between doubles it.
 	firstPause = 2 * time.Second
-	// longestPause ends the doubling.
+	// longestPause is the limit of the doubling.
 	longestPause = 32 * time.Second
 	// minPause is the shortest pause: clocks differ.
 	minPause = time.Second
 	// maxPause is the longest pause that a sync waits for. If the vendor asks for
 	// a longer one, the sync ends.
 	maxPause = time.Hour
-	// raiseAfter is how many answers at the limit raise it by one.
+	// raiseAfter is the number of answers at the limit that raise it by one.
 	raiseAfter = 100
 )
 
-// rateLimit keeps requests within the vendor's limit, as far as its answers tell. A
-// refusal (429) pauses all requests and halves the number that may be in flight. Good
-// answers raise that number again, one by one. There is no bound until the first
-// refusal.
+// rateLimit keeps requests within the vendor's limit, as far as its answers
+// show. A refusal (429) pauses all requests and halves the number that may be
+// in flight. Good answers raise that number again, one by one. There is no
+// bound until the first refusal.
 type rateLimit struct {
 	mu sync.Mutex
-	// until is when requests may be sent again.
+	// until is the time from which requests may be sent again.
 	until time.Time
-	// inFlight requests have a slot now, of at most slots; 0 for no bound.
+	// inFlight counts the requests with a slot, at most slots; 0 slots mean no
+	// bound.
 	inFlight, slots int
 	// waiting are the requests without a slot, oldest first. Closing its channel
 	// gives a request a slot.
@@ -142,12 +143,12 @@ func (s *slot) succeeded() {
 	}
 }
 
-// refused records a refusal that asks for a pause until a time; zero if it names none.
-// It returns the end of the pause, and how much later that is than before. The slot
-// is still held.
+// refused records a refusal that asks for a pause until a time, or zero if it
+// names none. It returns the end of the pause, and how much later that is than
+// before. The slot is still held.
 //
-// A pause longer than maxPause does not pause other requests: it ends the sync that
-// received it, and the next sync tries again.
+// A pause longer than maxPause does not pause other requests: it ends the sync
+// that received it, and the next sync tries again.
 func (s *slot) refused(now, until time.Time) (time.Time, time.Duration) {
 	l := s.limit
 	l.mu.Lock()

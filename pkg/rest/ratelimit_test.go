@@ -20,8 +20,8 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator"
 )
 
-// TestPauseHoldsAllRequestsBack shows that one 429 silences every worker until
-// the time that the vendor named, and that the syncer is told that time.
+// TestPauseHoldsAllRequestsBack checks that one 429 stops every worker until
+// the time that the vendor named, and that the syncer gets that time.
 func TestPauseHoldsAllRequestsBack(t *testing.T) {
 	t.Parallel()
 	var arrived atomic.Int32
@@ -55,8 +55,8 @@ func TestPauseHoldsAllRequestsBack(t *testing.T) {
 	}
 }
 
-// TestAPauseIsLoggedOnce shows that workers whose requests are refused one
-// after the other log one pause and not one each, and that the next pause is
+// TestAPauseIsLoggedOnce checks that workers whose requests are refused one
+// after the other log one pause, not one each, and that the next pause is
 // logged again.
 func TestAPauseIsLoggedOnce(t *testing.T) {
 	t.Parallel()
@@ -73,8 +73,8 @@ func TestAPauseIsLoggedOnce(t *testing.T) {
 	ctx := ctxzap.ToContext(context.Background(), zap.New(core))
 	c := client(t, base, func(_ *Vendor, o *Options) { o.Now = now.now })
 	for pause, workers := range []int{4, 2} { // the first pause halves them
-		// All are on their way before the first is refused, and each is refused
-		// a little later than the one before.
+		// All requests are sent before the first is refused, and each is
+		// refused a little later than the one before.
 		arrived.Add(workers)
 		refused := make(chan error)
 		for range workers {
@@ -147,9 +147,9 @@ func TestRetryAt(t *testing.T) {
 	}
 }
 
-// TestParallelRequestsAreHalved shows that a vendor that allows few requests
-// at a time is read almost as fast as it allows: a refusal halves the number
-// of requests in flight, which costs one pause, and not a pause for each group.
+// TestParallelRequestsAreHalved checks that a vendor that allows few parallel
+// requests is read almost as fast as it allows. A refusal halves the requests
+// in flight, which costs one pause instead of a pause for each group.
 func TestParallelRequestsAreHalved(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -201,8 +201,8 @@ func TestParallelRequestsAreHalved(t *testing.T) {
 	}
 }
 
-// TestTheBoundOnRequestsInFlight shows how it moves: halved by a refusal, once
-// for all requests that were under way, and raised by answers at the bound.
+// TestTheBoundOnRequestsInFlight checks the bound: a refusal halves it, once
+// for all requests in progress, and answers at the bound raise it.
 func TestTheBoundOnRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	ctx, now := context.Background(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -259,7 +259,7 @@ func TestTheBoundOnRequestsInFlight(t *testing.T) {
 	(<-next).release()
 	held[3].release()
 	for range 2 * raiseAfter {
-		held[0].succeeded() // below the bound, which proves nothing
+		held[0].succeeded() // below the bound this proves nothing
 	}
 	bound(5)
 	if s := l.tryAcquire(3); s != nil {
@@ -286,8 +286,8 @@ func guruClient(t *testing.T, server *simulator.Guru) *Client {
 	return c
 }
 
-// askUntilAnswered repeats a request as the syncer does: when the error says,
-// but after a minute at most.
+// askUntilAnswered repeats a request as the syncer does: at the time in the
+// error, but after at most a minute.
 func askUntilAnswered(t *testing.T, c *Client, path ...string) {
 	t.Helper()
 	for {

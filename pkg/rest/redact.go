@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxWords is how many characters of a vendor's answer an error quotes at most.
+// maxWords is the most characters of a vendor's answer that an error quotes.
 const maxWords = 200
 
-// enough is how many bytes of an answer are searched for words to quote.
+// enough is the number of bytes of an answer to search for words to quote.
 const enough = 64 << 10
 
 // redactor makes text from outside safe to show: one line without markup, secrets and

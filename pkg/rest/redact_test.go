@@ -70,7 +70,7 @@ func TestVendorWordsAreShort(t *testing.T) {
 
 var closedTag = regexp.MustCompile(`<[^>]*>`)
 
-// checkWords says what is true of everything that an error quotes.
+// checkWords checks the rules for every text that an error quotes.
 func checkWords(t *testing.T, said string) {
 	t.Helper()
 	if n := utf8.RuneCountInString(said); n > maxWords {
@@ -89,9 +89,8 @@ func checkWords(t *testing.T, said string) {
 	}
 }
 
-// FuzzVendorWords: whatever a server answers, what an error quotes of it is
-// one line of at most 200 characters without markup and without the secret,
-// wherever in the body that stands.
+// FuzzVendorWords: for any answer, an error quotes one line of at most 200
+// characters, without markup and without the secret, wherever the body has it.
 func FuzzVendorWords(f *testing.F) {
 	for _, seed := range []string{
 		"", "plain text", `{"message":"no"}`, `{"error":{"detail":"<b>x</b>"}}`, `[{"errors":["a","b"]}]`, "<html><script>x</script>y", "<<b>i>x</i>",

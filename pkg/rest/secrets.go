@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// minSecret is the shortest secret that is hidden. Shorter ones would occur in
-	// any text.
+	// minSecret is the shortest secret that is hidden. Shorter ones would occur
+	// in any text.
 	minSecret = 4
-	// partLength is how many characters of a longer secret are hidden if they
-	// occur alone.
+	// partLength is the number of characters of a longer secret that are hidden
+	// even if they occur alone.
 	partLength = 8
 )
 
-// secrets finds credentials in a text, in whatever form a server may echo them:
-// in another letter case; with some or all characters percent-encoded, twice
-// even, or as JSON, Go or HTML write them; in base64 of either alphabet, alone
-// or as a part of something longer; in hex; each of these split by white space
-// or markup, or cut off.
+// secrets finds credentials in a text, in any form in which a server may echo
+// them: in another letter case; with some or all characters percent-encoded,
+// even twice, or escaped as in JSON, Go or HTML; in base64 of either alphabet,
+// alone or as a part of something longer; in hex; each of these split by white
+// space or markup, or truncated.
 //
-// It does not list these forms. It undoes each encoding and looks for parts of the
-// secret in the result.
+// It does not list these forms. It undoes each encoding and searches the result
+// for parts of the secret.
 type secrets struct {
 	// plain are parts of the secrets and of their hex, encoded are parts of their
 	// base64. A short secret is one part.
@@ -53,7 +53,7 @@ func newSecrets(values []string) secrets {
 		}
 	}
 	for _, value := range values {
-		// The scheme of an Authorization header is no secret; what follows is.
+		// The scheme of an Authorization header is no secret; the rest is.
 		if _, after, found := strings.Cut(value, " "); found {
 			value = after
 		}
@@ -131,8 +131,8 @@ func (at span) widen(text string, kind func(byte) bool) span {
 	return at
 }
 
-// view is a decoded text. Each of its bytes has the part of the original that it
-// stands for.
+// view is a decoded text. Each of its bytes refers to the part of the original
+// that it was decoded from.
 type view struct {
 	text []byte
 	at   []span
@@ -224,7 +224,7 @@ func unescapeOne(text []byte) ([]byte, int) {
 			}
 		case 'u':
 			if c, ok := number(2, 6); ok && unicode.Is(unicode.Cf, c) {
-				return nil, 6 // nobody would see it
+				return nil, 6 // it would not be visible
 			} else if ok {
 				return utf8.AppendRune(nil, c), 6
 			}

@@ -63,8 +63,8 @@ func echoes(user, secret string) map[string]string {
 
 var blanksAndTags = regexp.MustCompile(`<[^>]*>|\s+`)
 
-// sharedPart returns 8 characters of an echo that a text holds in any letter
-// case, blanks and markup apart; empty if there are none.
+// sharedPart returns 8 characters of an echo that a text holds, in any letter
+// case and ignoring blanks and markup, or "" if there are none.
 func sharedPart(text, echo string) string {
 	text = strings.ToLower(blanksAndTags.ReplaceAllString(text, ""))
 	echo = strings.ToLower(blanksAndTags.ReplaceAllString(echo, ""))
@@ -77,10 +77,10 @@ func sharedPart(text, echo string) string {
 	return ""
 }
 
-// TestNoEchoOfTheCredentialShows has a server send the credential back in each
-// form: as the body of an error, as JSON, as the body of an answer that is not
-// the API's, in a header that cannot be read, in one that can, and as the host
-// of a redirect.
+// TestNoEchoOfTheCredentialShows makes a server send the credential back in
+// each form: as the body of an error, as JSON, as the body of an answer that is
+// not the API's, in a header that cannot be read, in one that can, and as the
+// host of a redirect.
 func TestNoEchoOfTheCredentialShows(t *testing.T) {
 	t.Parallel()
 	const user = "admin@example.com"

@@ -67,7 +67,7 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Minutes converts a number of minutes, from 0 to a year. 0 stands for a default.
+// Minutes converts a number of minutes, from 0 to a year. 0 means a default.
 func (s Setting) Minutes(n int) (time.Duration, error) {
 	const year = 365 * 24 * 60
 	if n < 0 || n > year {
@@ -87,8 +87,9 @@ func (s Setting) Email(value string) (string, error) {
 	return value, nil
 }
 
-// Secret returns a credential without white space around it, such as the line break
-// at the end of a file. It refuses white space inside, which is a mistake in copying.
+// Secret returns a credential without white space around it, such as the line
+// break at the end of a file. It refuses white space inside, which is a copying
+// mistake.
 func (s Setting) Secret(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	for _, scheme := range []string{"Bearer ", "Basic "} {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestBaseURL shows which base URLs a request would go wrong with, and that
-// the message names the setting but never its value.
+// TestBaseURL checks that base URLs that would break requests are refused, and
+// that the message names the setting but never its value.
 func TestBaseURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ in, want, fault string }{
@@ -107,7 +107,7 @@ func checkSetting(t *testing.T, in string, err error, name, fault string) {
 	}
 }
 
-// A number that overflows would become another limit in silence.
+// A number that overflows would silently become another limit.
 func TestMinutesAreBounded(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]time.Duration{0: 0, 15: 15 * time.Minute, 525600: 365 * 24 * time.Hour} {

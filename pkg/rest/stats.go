@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Stats counts a client's requests and tells whether it waits. It is safe for
+// Stats counts a client's requests and reports its waits. It is safe for
 // concurrent use. The zero value is ready.
 type Stats struct {
 	requests, retries, waited atomic.Int64
@@ -34,9 +34,10 @@ func (s *Stats) Retries() int64 { return s.retries.Load() }
 // Waited returns the sum of the pauses that the vendor asked for.
 func (s *Stats) Waited() time.Duration { return time.Duration(s.waited.Load()) }
 
-// Waiting returns until when requests wait, and why: the vendor limits them, or is out
-// of reach. The reason is a few words without any of an answer's, such as
-// "429 Too Many Requests" or "connection refused". ok is false if no request waits.
+// Waiting returns the time until which requests wait, and the reason: the
+// vendor limits them, or is out of reach. The reason is a few words and quotes
+// no answer, such as "429 Too Many Requests" or "connection refused". ok is
+// false if no request waits.
 func (s *Stats) Waiting() (until time.Time, reason string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +53,7 @@ func (s *Stats) Waiting() (until time.Time, reason string, ok bool) {
 	return time.Time{}, "", false
 }
 
-// waitForLimit records a pause that all requests make.
+// waitForLimit records a pause of all requests.
 func (s *Stats) waitForLimit(until time.Time, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +62,7 @@ func (s *Stats) waitForLimit(until time.Time, reason string) {
 	}
 }
 
-// waitForRetry records when a request that failed is to be repeated.
+// waitForRetry records the time at which a failed request is to be repeated.
 func (s *Stats) waitForRetry(until time.Time, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

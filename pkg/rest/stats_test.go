@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestWaitingTellsWhyNothingHappens shows that a person who watches a sync is
-// told until when it waits and why, in words that hold nothing of the vendor's
-// answer, and is no longer told so once the vendor answers.
+// TestWaitingTellsWhyNothingHappens checks that the user sees until when a sync
+// waits and why, in words that quote nothing of the vendor's answer, and that
+// both disappear once the vendor answers.
 func TestWaitingTellsWhyNothingHappens(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}

@@ -59,7 +59,7 @@ func (c *Client) transportError(ctx context.Context, err error, fault fault) *Er
 		e.What = "cannot resolve the host " + c.redact.line(dns.Name)
 		e.Advice = Advice{"the host name is misspelt, or DNS is unreachable", "check the base URL and the network"}
 		// Before any answer an unknown host is a typo; after one it is a
-		// resolver in trouble.
+		// failing resolver.
 		if !dns.IsNotFound || c.reached.Load() {
 			e.Code = codes.Unavailable
 		} else {
@@ -134,8 +134,8 @@ func innermost(err error) string {
 	}
 }
 
-// trustIt tells how to trust a private certificate authority on a system. Go reads
-// SSL_CERT_FILE where the system has no certificate store of its own.
+// trustIt explains how to trust a private certificate authority on a system. Go
+// reads SSL_CERT_FILE if the system has no certificate store of its own.
 func trustIt(system string) string {
 	switch system {
 	case "darwin", "ios", "windows":
