@@ -308,8 +308,8 @@ func further(all annotations.Annotations) []string {
 	return tokens.GetPageTokens()
 }
 
-// coldStarts is a source that is opened anew for every call, like a function
-// that the cloud starts anew. Only the cursor survives a call.
+// coldStarts is a source that is opened again for every call, like a function
+// that the cloud starts again each time. Only the cursor survives a call.
 type coldStarts struct{ open func() directory.Source }
 
 func (c coldStarts) Check(ctx context.Context) error { return c.open().Check(ctx) }

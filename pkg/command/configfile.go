@@ -22,10 +22,10 @@ func checkConfigPath(path string) error {
 	return nil
 }
 
-// checkConfigFile fails where the SDK ignores a fault: the file is missing, cannot
-// be read or is not YAML, or a key is not a setting. asked is the value of
-// BATON_CONFIG_PATH, used the file that the SDK reads. The error holds no value of
-// the file, which may be a secret.
+// checkConfigFile fails if the file has a fault that the SDK ignores: the file
+// is missing, cannot be read or is not YAML, or a key is not a setting. asked
+// is the value of BATON_CONFIG_PATH, used the file that the SDK reads. The
+// error holds no value of the file, which may be a secret.
 func checkConfigFile(asked, used string, settings *flags) error {
 	path := used
 	if asked != "" {

@@ -77,9 +77,9 @@ func walk[T any](t *testing.T, fresh func() *pages[T], source reader[T]) [][]T {
 	}
 }
 
-// TestPagesLoseNobody walks lists whose pages come in every size, to their
-// ends, in one process and in another one for every page: each row arrives,
-// once, in few pages, none too large.
+// TestPagesLoseNobody walks lists with pages of every size to their ends, in
+// one process and in a new one for every page. Each row must arrive once, in
+// few pages, none too large.
 func TestPagesLoseNobody(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -283,7 +283,7 @@ func reversed(rows []int) []int {
 	return rows
 }
 
-// TestAPageThatNeverStaysTheSameEnds: the walk does not go round for ever.
+// TestAPageThatNeverStaysTheSameEnds: the walk does not loop for ever.
 func TestAPageThatNeverStaysTheSameEnds(t *testing.T) {
 	t.Parallel()
 	requests := 0

@@ -113,7 +113,7 @@ func reply(code int, body string) http.HandlerFunc {
 	}
 }
 
-// linked is an answer with Link headers.
+// linked returns an answer with Link headers.
 func linked(answer http.HandlerFunc, links ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, l := range links {
@@ -123,12 +123,12 @@ func linked(answer http.HandlerFunc, links ...string) http.HandlerFunc {
 	}
 }
 
-// toPage is the documented header.
+// toPage returns the documented header.
 func toPage(path, token string) string {
 	return fmt.Sprintf(`< https://api.getguru.com/api/v1/%s?token=%s >; rel="next-page"`, path, token)
 }
 
-// memberJSON is a row of /members as Guru documents it.
+// memberJSON returns a row of /members as Guru documents it.
 func memberJSON(id string) string {
 	return fmt.Sprintf(`{"id":%q,"dateCreated":"2022-02-09T22:01:59.136+0000","user":{"id":"0c7e-%s","status":"ACTIVE","email":%q,"firstName":"Ann","lastName":"Lee","profilePicUrl":"https://pics.example.com/1","userType":"USER"},`+
 		`"groups":[{"id":"g1","name":"Sales","role":"MEMBER"}],"userAttributes":{"BILLING_TYPE":"CORE"},"highestRole":"ADMIN","managedByScim":false,"token":"row-token"}`, id, id, id)
@@ -175,8 +175,8 @@ func (s *Source) membersOf(tb testing.TB, id string) ([][]directory.Member, erro
 	})
 }
 
-// wantError checks that a failure has a code, one line, the words, and no
-// secret.
+// wantError checks that an error has the code, one line and the words, and
+// holds no secret.
 func wantError(tb testing.TB, err error, code codes.Code, words ...string) {
 	tb.Helper()
 	if err == nil {
@@ -319,7 +319,7 @@ func TestAnswersThatAreNoTruth(t *testing.T) {
 		for _, r := range rows {
 			answer := r.answer
 			if strings.HasPrefix(r.name, "a link") {
-				// The header must matter on pages that have rows.
+				// The header must count on pages that have rows.
 				answer = func(w http.ResponseWriter, req *http.Request) {
 					header := httptest.NewRecorder()
 					r.answer(header, req)
@@ -609,8 +609,8 @@ func TestTheGroupsAreOfBothPathsInAnyProcess(t *testing.T) {
 	}
 }
 
-// TestAnAnnouncedPageThatIsEmptyOnce: its rows have gone since, and a second
-// reading has the others.
+// TestAnAnnouncedPageThatIsEmptyOnce: its rows have been deleted since, and a
+// second reading has the others.
 func TestAnAnnouncedPageThatIsEmptyOnce(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, nil)
@@ -848,7 +848,7 @@ func TestAForgottenTokenStartsTheListOver(t *testing.T) {
 	if last, err := s.Users(context.Background(), rest1.Next); err != nil || last.Rows[0].ID != "b@example.com" {
 		t.Fatalf("%+v, %v", last, err)
 	}
-	// Once only: a vendor that refuses every token is at fault.
+	// Only once: a vendor that refuses every token is at fault.
 	v.set(answers{"members?token=3": refuse})
 	_, err = s.Users(context.Background(), rest1.Next)
 	wantError(t, err, codes.InvalidArgument, "paging token")
@@ -1055,7 +1055,7 @@ func TestALimitOnEveryThirdRequestDoesNotBlockTheCheck(t *testing.T) {
 	if err := s.Check(context.Background()); err != nil {
 		t.Error(err)
 	}
-	// A later check starts from its beginning, and so does one long after a failure.
+	// A later check starts over, and so does one long after a failure.
 	v.requests()
 	wantError(t, s.Check(context.Background()), codes.Unavailable, "/members")
 	now = now.Add(maxCheckAge + time.Second)

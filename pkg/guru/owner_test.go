@@ -78,8 +78,8 @@ func TestTheOwnerOfTheTokenIsAMember(t *testing.T) {
 	}
 }
 
-// TestWhoTheOwnerIsMustBeKnownHere: a process that has read a part knows
-// nothing of the whole, as on AWS Lambda.
+// TestWhoTheOwnerIsMustBeKnownHere: a process that has read only a part, as on
+// AWS Lambda, knows nothing of the whole.
 func TestWhoTheOwnerIsMustBeKnownHere(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, answers{

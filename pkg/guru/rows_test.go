@@ -273,7 +273,7 @@ func FuzzGroupRow(f *testing.F) {
 	})
 }
 
-// TestFieldNamesAreExact: encoding/json takes a field STATUS for the status.
+// TestFieldNamesAreExact: encoding/json reads a field STATUS as status.
 func TestFieldNamesAreExact(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -220,7 +220,7 @@ func TestAUserIsTakenAsTheVendorSaysIt(t *testing.T) {
 	}
 }
 
-// An id that went through a float64 is another one's.
+// An id that went through a float64 becomes another id.
 func TestANumericIDKeepsAllItsDigits(t *testing.T) {
 	answer := answers(t)
 	for _, id := range []string{"9007199254740993", "18014398509481985", "123456789012345678901234567890"} {

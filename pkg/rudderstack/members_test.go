@@ -214,13 +214,13 @@ func TestAGroupThatIsNotFoundMustBeGoneFromTheList(t *testing.T) {
 	if codeOf(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "listed but cannot be read") {
 		t.Errorf("%v", err)
 	}
-	// The lists without members lead to the same question.
+	// Lists without members must end in the same check.
 	if _, err = walkMemberships(t, source); codeOf(err) != codes.FailedPrecondition {
 		t.Errorf("%v", err)
 	}
 }
 
-// A group that came after the set was loaded is seen by the next sync.
+// The next sync sees a group that was added after the set was loaded.
 func TestASyncClassifiesByItsOwnListOfGroups(t *testing.T) {
 	server := &scim{groups: ids("g", 2), members: map[string][]string{"g00001": {`{"value":"late-0123456789abc"}`}, "g00002": {}, "late-0123456789abc": {}}}
 	source := server.start(t)

@@ -88,7 +88,7 @@ func (m *model) insert(at int, id uint64) {
 	m.rows = slices.Insert(slices.Clone(m.rows), at, id)
 }
 
-// tie gives rows that follow each other the same key, at most so many.
+// tie gives neighbouring rows the same key, at most so many.
 func (m *model) tie(most int) {
 	m.key = map[uint64]int{}
 	for i, key := 0, 0; i < len(m.rows); key++ {
@@ -187,7 +187,7 @@ func mostRefused(windows, total string) float64 {
 	}
 }
 
-// Every place and every time of up to two changes, in short lists and short
+// Up to two changes at every position and every time, in short lists with short
 // pages.
 func TestEveryChangeOfAShortList(t *testing.T) {
 	for _, name := range windowNames {
@@ -462,7 +462,7 @@ func TestATotalEndsNoWalk(t *testing.T) {
 	}
 }
 
-// Fewer rows than were stated all the time means that some are hidden.
+// If there are always fewer rows than stated, some are hidden.
 func TestFewerRowsThanStatedFail(t *testing.T) {
 	for _, hidden := range []int{1, 50, 200} {
 		m := &model{rows: numbers(250), windows: "plain", total: "right", limit: 1000}

@@ -88,7 +88,7 @@ func TestCheckReadsUsersAndGroupsInTwoRequests(t *testing.T) {
 	}
 }
 
-// Without groups a sync takes every membership away, so it needs evidence.
+// A sync without groups revokes every membership, so it needs evidence.
 func TestGroupsAreAbsentByEvidenceOnly(t *testing.T) {
 	const list = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":%d,"Resources":[%s]}`
 	const user, group = `{"id":"User","name":"User","endpoint":"/Users"}`, `{"name":"Group","endpoint":"/Groups"}`
@@ -145,7 +145,8 @@ func TestGroupsAreAbsentByEvidenceOnly(t *testing.T) {
 	}
 }
 
-// In the middle of the list neither 501 nor 404 can mean that there is none.
+// In the middle of the list neither 501 nor 404 can mean that there are no
+// groups.
 func TestGroupsThatVanishMidwayAreAnError(t *testing.T) {
 	for _, httpStatus := range []int{404, 501} {
 		server := &scim{groups: ids("g", 150)}
@@ -269,7 +270,7 @@ func TestAShortIDOfAGroupIsNotGuessed(t *testing.T) {
 	}
 }
 
-// A list may stop at so many members of a group; the group itself has all.
+// A list may truncate a group's members at a limit; the group itself has all.
 func TestMembersThatAListCutsOffAreAskedFor(t *testing.T) {
 	for _, limit := range []int{10, 37, 100, 1000, 10_000} {
 		sizes := map[string]int{"small": 3, "exact": limit, "more": limit + 1, "many": 2 * limit}
@@ -294,8 +295,8 @@ func TestMembersThatAListCutsOffAreAskedFor(t *testing.T) {
 	}
 }
 
-// To see that nothing is cut off costs at most three requests a sync, however
-// many groups are as large as the largest.
+// The proof that nothing is truncated costs at most three requests a sync,
+// however many groups are as large as the largest.
 func TestListsThatCutNothingOffCostFewRequests(t *testing.T) {
 	for size, most := range map[int]int{9: 0, 10: limitProbes, 50: limitProbes, 10_001: 0} {
 		n := 300
@@ -503,8 +504,8 @@ func TestUsersOnlyAsksForNoGroups(t *testing.T) {
 	}
 }
 
-// Where /Users has just answered, neither the base URL nor the token is to blame
-// for /Groups.
+// If /Users has just answered, neither the base URL nor the token can be the
+// fault at /Groups.
 func TestAnErrorOfGroupsBlamesWhatCanBeWrong(t *testing.T) {
 	for httpStatus, words := range map[int][]string{
 		404: {"/Users answers and this does not", "Sync users only"},

@@ -30,8 +30,8 @@ type scim struct {
 	mu sync.Mutex
 	// users and groups are the ids listed.
 	users, groups []string
-	// members are the JSON values of a group's members; no key for none stated
-	// in the list.
+	// members are the JSON values of a group's members. If a group has no key,
+	// the list states no members.
 	members map[string][]string
 	// list changes the answer for a list; nil means the standard's answer.
 	list func(ask ask) answer
@@ -44,7 +44,7 @@ type scim struct {
 	url   string
 }
 
-// ask is a list request with the whole list.
+// ask is a request for a list, with the whole list.
 type ask struct {
 	start, count int
 	cursor       string
@@ -52,8 +52,7 @@ type ask struct {
 	nth          int
 }
 
-// answer is a list to be written: which ids, and the JSON of the other
-// attributes.
+// answer is a list to write: the ids, and the JSON of the other attributes.
 type answer struct {
 	ids  []string
 	rest string
@@ -179,7 +178,7 @@ func (s *scim) start(t testing.TB, opts ...func(*rest.Options)) *Source {
 	return source
 }
 
-// codeOf is the gRPC code of an error.
+// codeOf returns the gRPC code of an error.
 func codeOf(err error) codes.Code {
 	if errors.Is(err, directory.ErrCursor) {
 		return codes.InvalidArgument // pkg/connector gives this code

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A list costs a request for each 95 rows and one more, and no row is missing
-// or twice.
+// A list costs one request for each 95 rows and one more. No row is missing or
+// comes twice.
 func TestAListCostsARequestForEach95Rows(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 5, 6, 99, 100, 101, 195, 196, 300, 1000, 2345} {
 		for _, prefetched := range []bool{true, false} {
@@ -93,7 +93,7 @@ func TestEveryDeviationOfPagingEndsRightOrFails(t *testing.T) {
 		name string
 		n    []int
 		list func(ask) answer
-		// code is OK for "all users, in the end".
+		// code is OK if the walk must list all users in the end.
 		code codes.Code
 		most int // requests
 	}{
@@ -228,7 +228,8 @@ func TestRowsThatShiftWhileTheyAreReadAreNotLost(t *testing.T) {
 				server.before = func(_ string, _ url.Values) {
 					for range random.IntN(rate + 1) {
 						if random.IntN(2) == 0 && len(server.users) > 1 {
-							// Now and then many at a place, as when a team is removed.
+							// Now and then many rows change at one position, as
+							// when a team is removed.
 							at, n := random.IntN(len(server.users)), 1
 							if random.IntN(10) == 0 {
 								n = random.IntN(40)
@@ -310,7 +311,7 @@ func TestAListWithoutEndIsGivenUp(t *testing.T) {
 	}
 }
 
-// One row goes between every two pages, the simplest case of all.
+// One row is deleted between every two pages, the simplest case.
 func TestADeletedRowCostsAStepBackAndLosesNobody(t *testing.T) {
 	server := &scim{users: ids("u", 1000)}
 	gone := map[string]bool{}
@@ -336,8 +337,8 @@ func TestADeletedRowCostsAStepBackAndLosesNobody(t *testing.T) {
 	}
 }
 
-// A total that counts no further than to 1,000, or some of the rows alone, is
-// no reason to give up a list that has an end.
+// A total that stops counting at 1,000, or counts only some rows, is no reason
+// to give up a list that has an end.
 func TestATotalThatCountsLessIsNoReasonToGiveUp(t *testing.T) {
 	t.Parallel()
 	for total, n := range map[int]int{1000: 9000, 900: 15_000} {
@@ -351,8 +352,8 @@ func TestATotalThatCountsLessIsNoReasonToGiveUp(t *testing.T) {
 	}
 }
 
-// Rows that are counted and never listed are no change of the directory, for
-// which to run again.
+// Rows that are counted but never listed are no change of the directory, so a
+// retry would not help.
 func TestATotalThatCountsHiddenRowsIsNamed(t *testing.T) {
 	t.Parallel()
 	server := &scim{users: ids("u", 250), list: func(a ask) answer {
@@ -393,8 +394,8 @@ func TestNoRowsAreNoneOnlyWhereTheTotalSaysSo(t *testing.T) {
 	}
 }
 
-// A server that answers everything with the same 100 rows may have exactly so
-// many, but most likely it hides the others.
+// A server that answers every request with the same 100 rows may have exactly
+// that many, but most likely it hides the others.
 func TestTheSameUsualNumberOfRowsForEverIsRefusedInWordsThatHelp(t *testing.T) {
 	for _, n := range []int{50, 100} {
 		server := &scim{users: ids("u", n), list: func(a ask) answer {
@@ -412,7 +413,7 @@ func TestTheSameUsualNumberOfRowsForEverIsRefusedInWordsThatHelp(t *testing.T) {
 	}
 }
 
-// Another process may fetch a page than the one that made its cursor.
+// The process that fetches a page may not be the one that made its cursor.
 func TestAWalkGoesOnInAnotherProcess(t *testing.T) {
 	server := &scim{users: ids("u", 345)}
 	cursor, got := "", []string{}
