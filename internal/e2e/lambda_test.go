@@ -370,9 +370,9 @@ func TestLambdaIsQuietBetweenInvocations(t *testing.T) {
 	})
 }
 
-// TestLambdaDoesNotPrintACredentialOfAnotherType shows that a credential that C1
-// sends as another JSON type than a string ends the function at its start, or fails
-// the invocation, without showing it.
+// TestLambdaDoesNotPrintACredentialOfAnotherType checks a credential that C1
+// sends as another JSON type than a string. It must end the function at its
+// start, or fail the invocation, without being shown.
 func TestLambdaDoesNotPrintACredentialOfAnotherType(t *testing.T) {
 	t.Parallel()
 	const hidden = "8912345067123"

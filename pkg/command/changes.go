@@ -16,7 +16,7 @@ import (
 
 // changes counts the differences to the sync that --file held before.
 type changes struct {
-	// Since is when that sync ended.
+	// Since is the time when that sync ended.
 	Since       time.Time   `json:"since"`
 	Users       userChanges `json:"users"`
 	Groups      rowChanges  `json:"groups"`

@@ -29,7 +29,7 @@ type Error struct {
 	// What describes the failure in a few words, perhaps the vendor's.
 	What string
 	Advice
-	// RetryAt is when to retry; zero for at once or never.
+	// RetryAt is the time to retry; zero means at once or never.
 	RetryAt time.Time
 	// Refused is set if nothing listens at the address.
 	Refused bool

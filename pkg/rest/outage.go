@@ -32,7 +32,7 @@ type outage struct {
 	all series
 	// asked is the end of the first wait that the vendor asked for in all.
 	asked time.Time
-	// success is when a request last succeeded.
+	// success is the time of the last success of any request.
 	success time.Time
 	// requests are the series of failures of single requests.
 	requests map[failing]series

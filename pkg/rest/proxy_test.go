@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestAProxyThatCannotBeParsedIsRefused shows which values net/http would pass
-// over in silence, and that the error names the variable but not the value.
+// TestAProxyThatCannotBeParsedIsRefused checks values that net/http would
+// silently ignore, and that the error names the variable but not the value.
 func TestAProxyThatCannotBeParsedIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

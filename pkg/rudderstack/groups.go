@@ -165,7 +165,7 @@ func (s *Source) vanished(ctx context.Context, id string, notFound error) error 
 type groupIDs struct {
 	// turn is a lock that a call can stop waiting for.
 	turn chan struct{}
-	// loaded is when the set was completed; zero without a set.
+	// loaded is the time when the set was completed; zero without a set.
 	loaded time.Time
 	// ids are sorted fingerprints, 8 bytes a group.
 	ids []uint64

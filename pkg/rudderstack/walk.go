@@ -13,8 +13,8 @@ const (
 	pageRows = 100
 	// minRows is the shortest limit of a page that a long list is read with.
 	minRows = 4
-	// overlapRows is how many rows of a page the next request asks for again,
-	// and how many rows may sort alike without harm.
+	// overlapRows is the number of rows of a page that the next request asks
+	// for again, and the number of rows that may sort alike without harm.
 	overlapRows = 5
 	// recentRows is the number of last received rows that a walk remembers: the
 	// overlap and the rows before it that an early window brings.

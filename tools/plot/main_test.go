@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPlots shows that results become a chart that a page can hold, and that
-// what was not measured is left out.
+// TestPlots checks that the results become a chart small enough for a page, and
+// that it omits what was not measured.
 func TestPlots(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
