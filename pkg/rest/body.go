@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 )
 
 const (
@@ -24,6 +25,9 @@ type bodies struct {
 	limit int64
 	// large holds one element while a body is read beyond largeBody.
 	large chan struct{}
+	// parts holds parts of bodyPart bytes that the next large body can use. Without
+	// it, several bombs in a row fill the memory until the collector runs.
+	parts sync.Pool
 }
 
 func newBodies(limit int64) *bodies { return &bodies{limit: limit, large: make(chan struct{}, 1)} }
@@ -43,15 +47,17 @@ func (b *bodies) read(ctx context.Context, r io.Reader, length int64) ([]byte, e
 	size := min(length, bodyPart) + 512
 	// The parts are joined only at the end, which a bomb does not reach.
 	var parts [][]byte
+	defer func() { b.reuse(parts) }()
 	var total int64
 	held := false
 	for {
-		part, err := fill(r, size)
+		part, err := fill(r, b.part(size))
 		parts, total = append(parts, part), total+int64(len(part))
 		switch {
 		case total > b.limit:
 			return nil, errTooLarge
 		case errors.Is(err, io.EOF) && len(parts) == 1:
+			parts = nil
 			return part, nil
 		case errors.Is(err, io.EOF):
 			return bytes.Join(parts, nil), nil
@@ -71,9 +77,27 @@ func (b *bodies) read(ctx context.Context, r io.Reader, length int64) ([]byte, e
 	}
 }
 
-// fill reads size bytes, or fewer up to the first error, which it returns.
-func fill(r io.Reader, size int64) ([]byte, error) {
-	part := make([]byte, 0, size)
+// part returns an empty part with room for size bytes.
+func (b *bodies) part(size int64) []byte {
+	if size == bodyPart {
+		if part, ok := b.parts.Get().(*[bodyPart]byte); ok {
+			return part[:0]
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+// reuse keeps parts for other bodies. Nothing may refer to them.
+func (b *bodies) reuse(parts [][]byte) {
+	for _, part := range parts {
+		if cap(part) == bodyPart {
+			b.parts.Put((*[bodyPart]byte)(part[:bodyPart]))
+		}
+	}
+}
+
+// fill reads into part until it is full or the first error, which it returns.
+func fill(r io.Reader, part []byte) ([]byte, error) {
 	for len(part) < cap(part) {
 		n, err := r.Read(part[len(part):cap(part)])
 		part = part[:len(part)+n]

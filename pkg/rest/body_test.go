@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,9 +21,10 @@ func TestABodyIsWholeOrAnError(t *testing.T) {
 	const limit = largeBody + 3*bodyPart/2
 	whole := bytes.Repeat([]byte("a page of 27 bytes in a row"), limit/27+1)[:limit+1]
 	first := 16<<10 + 512 // the size of the first read if no length is stated
+	b := newBodies(limit) // for all bodies: none may change because another one follows it
+	var bodies [][]byte
 	for _, n := range []int{0, 1, 512, 513, first - 1, first, first + 1, largeBody - 1, largeBody, largeBody + 1, limit - 1, limit, limit + 1} {
 		for how, length := range map[string]int64{"stated": int64(n), "not stated": -1, "stated too low": int64(n / 2)} {
-			b := newBodies(limit)
 			got, err := b.read(context.Background(), iotest.DataErrReader(bytes.NewReader(whole[:n])), length)
 			switch {
 			case n > limit:
@@ -32,6 +35,7 @@ func TestABodyIsWholeOrAnError(t *testing.T) {
 			case err != nil || !bytes.Equal(got, whole[:n]):
 				t.Errorf("%d bytes, their number %s: %d bytes came back, %v", n, how, len(got), err)
 			}
+			bodies = append(bodies, got)
 			cut := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(io.ErrUnexpectedEOF))
 			if _, err = b.read(context.Background(), cut, length); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%d bytes and no end, their number %s: %v", n, how, err)
@@ -41,7 +45,43 @@ func TestABodyIsWholeOrAnError(t *testing.T) {
 			}
 		}
 	}
+	other := bytes.Repeat([]byte("x"), limit)
+	if _, err := b.read(context.Background(), bytes.NewReader(other), -1); err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range bodies {
+		if !bytes.Equal(body, whole[:len(body)]) {
+			t.Errorf("a body of %d bytes changed when another one was read", len(body))
+		}
+	}
 }
+
+// TestALargeBodyUsesTheMemoryOfTheLastOne checks that bombs in a row do not fill
+// the memory until the garbage collector runs. It must not run in parallel,
+// because it counts all that the process allocates.
+func TestALargeBodyUsesTheMemoryOfTheLastOne(t *testing.T) {
+	before := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	b := newBodies(8 * largeBody)
+	allocates := func() uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := b.read(context.Background(), blanks{}, -1); err == nil {
+			t.Fatal("a body without end was read")
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	first, second := allocates(), allocates()
+	if second > first*2/3 { // with the race detector, a pool forgets a quarter of what it gets
+		t.Errorf("the first large body allocated %d bytes, the second %d", first, second)
+	}
+}
+
+// blanks is a body without an end.
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) { return len(p), nil }
 
 // bomb is an endless body. The first of many that is read beyond largeBody
 // waits there until all others have reached largeBody too.
