@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	v2 "github.com/conductorone/baton-sdk/pb/c1/connector/v2"
 	"github.com/conductorone/baton-sdk/pkg/bid"
-	"github.com/conductorone/baton-sdk/pkg/connectorclient"
 	"github.com/conductorone/baton-sdk/pkg/dotc1z/c1zstore"
 	"github.com/conductorone/baton-sdk/pkg/sdk"
 	sdksync "github.com/conductorone/baton-sdk/pkg/sync"
@@ -21,23 +19,17 @@ import (
 	grpc_validator "github.com/grpc-ecosystem/go-grpc-middleware/validator"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/conductorone/baton-connectors/pkg/connector"
 	"github.com/conductorone/baton-connectors/pkg/rest"
 )
 
 // runSync runs one sync into the new file path, with the SDK's syncer in this
-// process, and closes the file. The syncer calls the connector by gRPC, as in the
-// SDK: requests are validated, and an answer above 4 MiB fails. It runs called at
-// each call of the syncer.
+// process, and closes the file. As in the SDK, requests are validated, and an answer
+// above 4 MiB fails. It runs called at each call of the syncer.
 func runSync(ctx context.Context, name string, server types.ConnectorServer, path string, called func(), options []sdksync.SyncOpt) error {
-	client, stop, err := connect(ctx, name, server, called)
-	if err != nil {
-		return err
-	}
+	client, stop := connect(ctx, name, server, called)
 	defer stop()
 	syncer, err := sdksync.NewSyncer(ctx, client, append(options, sdksync.WithC1ZPath(path))...)
 	if err != nil {
@@ -46,47 +38,12 @@ func runSync(ctx context.Context, name string, server types.ConnectorServer, pat
 	return errors.Join(syncer.Sync(ctx), syncer.Close(context.WithoutCancel(ctx)))
 }
 
-// connect serves a connector as a one-shot sync needs it, and returns a client
-// for it. stop ends both.
-func connect(ctx context.Context, name string, server types.ConnectorServer, called func()) (client types.ConnectorClient, stop func(), err error) {
+// connect returns a client of a connector, as a one-shot sync needs it. stop ends
+// the reads that it has started.
+func connect(ctx context.Context, name string, server types.ConnectorServer, called func()) (client types.ConnectorClient, stop func()) {
 	prefetch := newPagePrefetch(ctx)
 	// The SDK's own interceptors would add five fields to each log entry.
-	client, stopServer, err := ServeInMemory(ctx, server, counted(called), prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name))
-	if err != nil {
-		prefetch.close()
-		return nil, nil, err
-	}
-	return client, func() {
-		stopServer()
-		prefetch.close()
-	}, nil
-}
-
-// ServeInMemory serves a connector by gRPC on an in-memory listener, and returns
-// a client for it. An answer above gRPC's limit of 4 MiB fails. stop ends both.
-func ServeInMemory(ctx context.Context, server types.ConnectorServer, interceptors ...grpc.UnaryServerInterceptor) (client types.ConnectorClient, stop func(), err error) {
-	listener := bufconn.Listen(1 << 20)
-	service := grpc.NewServer(grpc.ChainUnaryInterceptor(interceptors...))
-	v2.RegisterConnectorServiceServer(service, server)
-	v2.RegisterResourceTypesServiceServer(service, server)
-	v2.RegisterResourcesServiceServer(service, server)
-	v2.RegisterResourceGetterServiceServer(service, server)
-	v2.RegisterEntitlementsServiceServer(service, server)
-	v2.RegisterGrantsServiceServer(service, server)
-	v2.RegisterAssetServiceServer(service, server)
-	v2.RegisterEventServiceServer(service, server)
-	go service.Serve(listener) //nolint:errcheck // ends with Stop
-	conn, err := grpc.NewClient("passthrough:///connector",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		service.Stop()
-		return nil, nil, fmt.Errorf("cannot reach the connector in this process: %w", err)
-	}
-	return connectorclient.NewConnectorClient(ctx, conn), func() {
-		_ = conn.Close()
-		service.Stop()
-	}, nil
+	return inProcessClient(ctx, server, counted(called), prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)), prefetch.close
 }
 
 // counted runs called at each call.
