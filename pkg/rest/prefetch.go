@@ -29,6 +29,9 @@ const (
 	// DropPrefetched separates two syncs; this second bound is shorter than the
 	// time between them.
 	maxIdleAge = 15 * time.Minute
+	// expireWait is the time between two searches for answers that are too old.
+	// There may be thousands, and take checks the one that it returns.
+	expireWait = time.Second
 	// minIdleBytes is the smallest memory to reserve for an answer.
 	minIdleBytes = 16 << 10
 )
@@ -90,6 +93,8 @@ type prefetch struct {
 	waiting map[string]bool
 	// stopped is set if a request of the queue failed.
 	stopped bool
+	// searched is when expire last looked for old answers.
+	searched time.Time
 }
 
 // queued is a request to be sent in the background.
@@ -223,8 +228,12 @@ func (p *prefetch) startIdle(ctx context.Context, c *Client) {
 	}
 }
 
-// expire removes answers that are too old.
+// expire removes answers that are too old, at most once in expireWait.
 func (p *prefetch) expire(now time.Time) {
+	if now.Sub(p.searched) < expireWait {
+		return
+	}
+	p.searched = now
 	for key, e := range p.answers {
 		if e.expired(now) {
 			e.dropped = true
