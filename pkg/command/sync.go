@@ -15,7 +15,6 @@ import (
 	"github.com/conductorone/baton-sdk/pkg/sdk"
 	sdksync "github.com/conductorone/baton-sdk/pkg/sync"
 	"github.com/conductorone/baton-sdk/pkg/types"
-	"github.com/grpc-ecosystem/go-grpc-middleware/logging/zap/ctxzap"
 	grpc_validator "github.com/grpc-ecosystem/go-grpc-middleware/validator"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,8 +28,10 @@ import (
 // process, and closes the file. As in the SDK, requests are validated, and an answer
 // above 4 MiB fails. It runs called at each call of the syncer.
 func runSync(ctx context.Context, name string, server types.ConnectorServer, path string, called func(), options []sdksync.SyncOpt) error {
-	client, stop := connect(ctx, name, server, called)
-	defer stop()
+	prefetch := newPagePrefetch(ctx)
+	defer prefetch.close()
+	// The SDK's own interceptors would add five fields to each log entry.
+	client := inProcessClient(ctx, server, counted(called), prefetch.intercept, grpc_validator.UnaryServerInterceptor(), recovered(name))
 	syncer, err := sdksync.NewSyncer(ctx, client, append(options, sdksync.WithC1ZPath(path))...)
 	if err != nil {
 		return err
@@ -38,27 +39,11 @@ func runSync(ctx context.Context, name string, server types.ConnectorServer, pat
 	return errors.Join(syncer.Sync(ctx), syncer.Close(context.WithoutCancel(ctx)))
 }
 
-// connect returns a client of a connector, as a one-shot sync needs it. stop ends
-// the reads that it has started.
-func connect(ctx context.Context, name string, server types.ConnectorServer, called func()) (client types.ConnectorClient, stop func()) {
-	prefetch := newPagePrefetch(ctx)
-	// The SDK's own interceptors would add five fields to each log entry.
-	return inProcessClient(ctx, server, counted(called), prefetch.intercept, withLog(ctx), grpc_validator.UnaryServerInterceptor(), recovered(name)), prefetch.close
-}
-
 // counted runs called at each call.
 func counted(called func()) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		called()
 		return handler(ctx, request)
-	}
-}
-
-// withLog puts the log of the run into the context of each call.
-func withLog(run context.Context) grpc.UnaryServerInterceptor {
-	logger := ctxzap.Extract(run)
-	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		return handler(ctxzap.ToContext(ctx, logger), request)
 	}
 }
 
