@@ -18,8 +18,8 @@ const maxAnswer = 4 << 20
 
 // inProcess is a gRPC connection to services in this process. It calls their
 // handlers and does not encode messages: a sync of 1,000,000 memberships takes a
-// tenth less time than over an in-memory listener. It has no streams, because a
-// sync calls none.
+// tenth less processor time than over an in-memory listener. It has no streams,
+// because a sync calls none.
 type inProcess struct {
 	methods     map[string]localMethod
 	interceptor grpc.UnaryServerInterceptor
@@ -31,8 +31,8 @@ type localMethod struct {
 	handler grpc.MethodHandler
 }
 
-// inProcessClient returns a client of a connector in this process. The connector
-// must not change or keep what it returns: answers are not copied. Calls return
+// inProcessClient returns a client of a connector in this process. Answers are not
+// copied, so the connector must not change one that it has returned. Calls return
 // gRPC statuses, and an answer above maxAnswer is ResourceExhausted, as on a network.
 func inProcessClient(ctx context.Context, server types.ConnectorServer, interceptors ...grpc.UnaryServerInterceptor) types.ConnectorClient {
 	conn := &inProcess{methods: map[string]localMethod{}, interceptor: chained(interceptors)}
