@@ -15,17 +15,19 @@ import (
 )
 
 // watchStore watches the file system of all stores that this process opens from now
-// on. It returns a channel with the first error after which a store (Pebble v2.1.5)
-// would end the process, with a stack trace or with exit code 1, or try again for
-// ever; if all is set, with the first error at all. From then on, no call returns.
+// on. The returned channel gets one error: the first that a store (Pebble v2.1.5)
+// does not survive, because it would end the process with a stack trace or exit code
+// 1, or try again for ever. With all, it gets the first error of any kind. After that
+// error no call of a store returns.
 func watchStore(all bool) <-chan error {
 	failed := make(chan error, 1)
 	vfs.Default = &watchedFS{FS: vfs.Default, all: all, failed: failed}
 	return failed
 }
 
-// watchedFS is a file system whose calls do not return after one has failed. Links
-// may fail, because the store copies the file then. So may removals and reads.
+// watchedFS is a file system whose calls no longer return after one has failed. It
+// does not watch links, because a store copies the file if one fails, nor removals
+// and reads.
 type watchedFS struct {
 	vfs.FS
 	all    bool
@@ -33,16 +35,16 @@ type watchedFS struct {
 	broken atomic.Bool
 }
 
-// check does not return if a call has failed. vital is set if the store does not
-// survive that.
+// check blocks for ever if this or an earlier call has failed. vital says that the
+// store does not survive an error of this call.
 func (w *watchedFS) check(err error, vital bool) {
 	if w.stops(err, vital) {
 		select {}
 	}
 }
 
-// stops reports whether a call has failed, and sends the first error. On a full disk
-// the store tries again for ever.
+// stops sends the first error that counts, and reports whether there was one. A full
+// disk always counts, because the store tries again for ever.
 func (w *watchedFS) stops(err error, vital bool) bool {
 	failed := err != nil && !errors.Is(err, fs.ErrNotExist) && (w.all || vital || isFull(err))
 	if failed && w.broken.CompareAndSwap(false, true) {
@@ -51,8 +53,8 @@ func (w *watchedFS) stops(err error, vital bool) bool {
 	return w.broken.Load()
 }
 
-// isVital reports whether the store does not survive an error of a file that it
-// writes: its log or its list of files.
+// isVital reports whether a file is the store's log or its list of files. The store
+// does not survive an error of those.
 func isVital(name string) bool {
 	base := filepath.Base(name)
 	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.manifest.")
