@@ -21,14 +21,13 @@ import (
 
 // diskCall is a system call of a watched process that names a file or directory.
 type diskCall struct {
-	// kind is the kind of fault that it can meet: open, write, truncate, sync,
-	// rename, remove, mode or owner.
+	// kind is open, write, truncate, sync, rename, remove, mode or owner.
 	kind string
-	// path is what it is about; to is the new name of a rename. Both are relative to
-	// the directory that is watched.
+	// path is the file's path, and to the new path of a rename. Both are relative to
+	// the watched directory.
 	path, to string
-	// n and nth count the calls so far, with this one: n those of the kind, nth those
-	// of the same kind about a file with the same name but for its numbers.
+	// n counts the calls of this kind so far, including this one. nth counts those
+	// on files with the same name, apart from numbers in it.
 	n, nth int
 }
 

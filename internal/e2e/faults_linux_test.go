@@ -17,11 +17,11 @@ import (
 	"github.com/conductorone/baton-connectors/internal/simulator/controlplane"
 )
 
-// allFaults makes these tests fail every call, as make faults does. Otherwise they
-// fail a spread of them.
+// allFaults says that these tests fail every call, as in make faults. Otherwise they
+// fail a sample.
 var allFaults = os.Getenv("FAULTS") == "all"
 
-// diskErrors are what the calls of each kind fail with.
+// diskErrors are the errors of each kind of call.
 var diskErrors = map[string][]unix.Errno{
 	"sync":     {unix.EIO},
 	"rename":   {unix.EIO},
@@ -37,13 +37,14 @@ var diskErrors = map[string][]unix.Errno{
 type diskFault struct {
 	call  diskCall
 	errno unix.Errno
-	// byNumber is set if any call may be the one that has the number.
+	// byNumber chooses the call by its number alone.
 	byNumber bool
 }
 
-// strikes returns the error of the fault for its call, the first of its kind about
-// such a file, or the nth of its kind. Where goroutines run at a time, another call
-// may be the nth in the next run.
+// strikes returns the error if call is the one to fail, and 0 otherwise. That is the
+// first call of its kind on such a file; with allFaults or byNumber, the nth call of
+// its kind. The nth call may be another one in each run, because goroutines make calls
+// at the same time.
 func (f diskFault) strikes(call diskCall) unix.Errno {
 	strikes := call.nth == 1 && call.String() == f.call.String()
 	if allFaults || f.byNumber {
@@ -55,9 +56,9 @@ func (f diskFault) strikes(call diskCall) unix.Errno {
 	return 0
 }
 
-// faultsOf returns a fault for each call and each of its errors. Without FAULTS=all
-// it returns at most so many faults of a kind as most says, spread over the kinds of
-// files; the vendors share them.
+// faultsOf returns a fault for each call and each of its errors. Without FAULTS=all it
+// returns at most most[kind] faults of a kind, for different kinds of files, and each
+// vendor gets a part of them.
 func faultsOf(calls []diskCall, most map[string]int, vendor string) []diskFault {
 	var faults []diskFault
 	byKind := map[string][]diskCall{}
@@ -98,8 +99,8 @@ func each(t *testing.T, faults []diskFault, test func(t *testing.T, fault diskFa
 // faulty is a small directory: a sync of it makes all kinds of calls.
 var faulty = simulator.Size{Users: 60, GroupSizes: []int{0, 1, 60}}
 
-// watchedSync runs a sync in directories of its own, over a file with the content
-// of an older sync. fault decides about its disk calls.
+// watchedSync runs a sync in its own directories. --file holds an older sync. fault
+// decides which disk calls fail.
 func (s *setup) watchedSync(t *testing.T, older []byte, fault func(diskCall) unix.Errno, env ...string) (*oneShot, *diskWatch) {
 	t.Helper()
 	root := t.TempDir()
@@ -238,8 +239,9 @@ func TestANewFileIsOnTheDiskBeforeItsName(t *testing.T) {
 	}
 }
 
-// TestAFileThatCannotKeepItsOwnerIsPrivate shows what becomes of a file of somebody
-// else that all may read and write: the new file, whose owner is another, names people.
+// TestAFileThatCannotKeepItsOwnerIsPrivate replaces a file of another owner that
+// everybody may read. The new file names people and cannot keep that owner, so only its
+// own owner may read it.
 func TestAFileThatCannotKeepItsOwnerIsPrivate(t *testing.T) {
 	t.Parallel()
 	s := startSetup(t, "baton-"+fixture.Guru, faulty)
@@ -260,9 +262,9 @@ func TestAFileThatCannotKeepItsOwnerIsPrivate(t *testing.T) {
 	}
 }
 
-// TestADiskThatFailsOnceFailsOneTask fails one disk call of a daemon at a time: C1
-// gets the whole sync, a failed task, or no answer from a process that ends. The
-// next task, given to another process if need be, is done well.
+// TestADiskThatFailsOnceFailsOneTask fails one disk call of a daemon at a time. C1
+// gets the whole sync or a failed task, or the process ends without an answer. The
+// next task succeeds, in a new process if the first one has ended.
 func TestADiskThatFailsOnceFailsOneTask(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(t *testing.T, open newSetup) {
@@ -296,7 +298,7 @@ func TestADiskThatFailsOnceFailsOneTask(t *testing.T) {
 	})
 }
 
-// endOf has the daemon sync, and returns how that ended.
+// endOf gives the daemon a sync and returns how it ended.
 func (d *daemon) endOf(t *testing.T) string {
 	t.Helper()
 	id := d.plane.Enqueue(controlplane.FullSync())[0]
