@@ -70,7 +70,7 @@ func (c *inProcess) Invoke(ctx context.Context, method string, request, reply an
 		return status.Errorf(codes.Unimplemented, "the connector does not serve %s", method)
 	}
 	decode := func(into any) error {
-		proto.Merge(into.(proto.Message), request.(proto.Message))
+		proto.Merge(message(into), message(request))
 		return nil
 	}
 	answer, err := m.handler(m.service, ctx, decode, c.interceptor)
@@ -80,17 +80,19 @@ func (c *inProcess) Invoke(ctx context.Context, method string, request, reply an
 		}
 		return status.FromContextError(err).Err()
 	}
-	message := answer.(proto.Message)
-	if size := proto.Size(message); size > maxAnswer {
+	if size := proto.Size(message(answer)); size > maxAnswer {
 		return status.Errorf(codes.ResourceExhausted, "the answer of %s has %d bytes, more than gRPC's limit of %d", method, size, maxAnswer)
 	}
-	into := reply.(proto.Message).ProtoReflect()
-	message.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+	into := message(reply).ProtoReflect()
+	message(answer).ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		into.Set(field, value)
 		return true
 	})
 	return nil
 }
+
+// message returns a request or an answer of generated code as what it is.
+func message(m any) proto.Message { return m.(proto.Message) } //nolint:forcetypeassert // a protobuf service has no others
 
 // NewStream fails: no method of a sync is a stream.
 func (c *inProcess) NewStream(_ context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
