@@ -197,6 +197,29 @@ func TestWhatFollowsIsAskedForBeforeTheAnswerIsRead(t *testing.T) {
 	})
 }
 
+// TestAnswersThatNobodyTakesDoNotBlockPrefetch checks that answers that are too old
+// make room: otherwise a list that was left early would end prefetch for the others.
+func TestAnswersThatNobodyTakesDoNotBlockPrefetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := bubbleClient(t, func(http.ResponseWriter, *http.Request) { sent.Add(1) })
+		for i := range maxNext + 1 {
+			c.Prefetch(context.Background(), page(i))
+		}
+		synctest.Wait()
+		if n := sent.Load(); n != maxNext {
+			t.Fatalf("%d requests were sent, not %d", n, maxNext)
+		}
+		time.Sleep(maxNextAge + time.Second)
+		c.Prefetch(context.Background(), page(maxNext))
+		synctest.Wait()
+		if n := sent.Load(); n != maxNext+1 {
+			t.Errorf("%d requests were sent, not %d", n, maxNext+1)
+		}
+	})
+}
+
 // TestIdlePrefetchYields checks that PrefetchWhenIdle starts nothing while as
 // many requests are in flight as a sync has workers, starts at most that many,
 // and does not delay the sync's requests.
